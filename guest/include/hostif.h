@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The interface between the guest and its host: boot options, the request mailbox, notification frames, trace rings
+ * and the bugcheck record. All live in shared RAM behind ELF symbols; the host learns every layout from the debug
+ * info of this header. What moves on the wire (second serial port) is only the 16-byte HOST_FRAME.
+ */
+#pragma once
+
+#include <ntddk.h>
+
+#include "trace_events.h"
+
+#define MAXIMUM_CPUS 64
+
+/* Boot options: written by the host into HostBootOptions before power-on, kept over a reset. */
+#define HOST_BOOT_OPTIONS_MAGIC 0x736e6f6974706f71ull /* "qoptions" */
+
+typedef enum _HOST_TRANSPORT {
+    HostTransportSerial = 0,     /* requests arrive as frames on the second serial port */
+    HostTransportRendezvous = 1, /* the idle boot processor asks for them by a blocking register read */
+} HOST_TRANSPORT;
+
+typedef enum _TRACE_POLICY {
+    TraceDropNew = 0,      /* full ring: the new record is dropped and counted */
+    TraceOverwriteOld = 1, /* full ring: the oldest record is overwritten */
+} TRACE_POLICY;
+
+typedef enum _DPC_PLACEMENT {
+    DpcPlacementByRoutine = 0,      /* IoRequestDpc: first available; KeInsertQueueDpc: current processor */
+    DpcPlacementFirstAvailable = 1, /* every untargeted DPC: first available processor */
+    DpcPlacementCurrent = 2,        /* every untargeted DPC: current processor */
+} DPC_PLACEMENT;
+
+typedef struct _HOST_BOOT_OPTIONS {
+    ULONG64 Magic;
+    ULONG64 TraceMask;    /* bit n: event n is recorded */
+    ULONG TraceRecords;   /* records per ring, a power of two; 0: the guest's default */
+    ULONG TracePolicy;    /* TRACE_POLICY */
+    ULONG Transport;      /* HOST_TRANSPORT */
+    ULONG DpcPlacement;   /* DPC_PLACEMENT */
+    ULONG ClockPeriod100ns; /* clock tick in 100 ns units; 0: the guest's default, 156250 */
+    ULONG Verifier;       /* 0 off, 1 on */
+} HOST_BOOT_OPTIONS;
+
+/* Notification frames on the second serial port, both directions, little-endian. */
+#define HOST_FRAME_MAGIC 0x4c515244u /* "DRQL" */
+
+typedef enum _HOST_FRAME_TYPE {
+    HostFrameReady = 1,    /* guest: up, waiting for requests; Sequence = number of CPUs */
+    HostFrameRequest = 2,  /* host: HostMailbox.Request holds request Sequence */
+    HostFrameReply = 3,    /* guest: HostMailbox.Reply answers request Sequence */
+    HostFrameBugCheck = 4, /* guest: KiBugCheckData is complete; Sequence = bugcheck code */
+} HOST_FRAME_TYPE;
+
+typedef struct _HOST_FRAME {
+    ULONG Magic;
+    UCHAR Type; /* HOST_FRAME_TYPE */
+    UCHAR Cpu;
+    UCHAR Irql;
+    UCHAR Reserved;
+    ULONG Sequence;
+    ULONG Crc; /* CRC-32 (IEEE 802.3, as zlib's) of the 12 bytes before it */
+} HOST_FRAME;
+C_ASSERT(sizeof(HOST_FRAME) == 16);
+
+/* Requests. Arguments and values are named beside each code; bulk data goes through the mailbox's buffer. */
+typedef enum _HOST_REQUEST_CODE {
+    HostRequestPing = 1,        /* -> [0] TSC */
+    HostRequestLoadDriver = 2,  /* [0] image bytes in the buffer, [1] offset of its NUL-terminated ASCII name in the buffer
+                                   -> [0] base, [1] size, [2] entry point, [3] NTSTATUS of DriverEntry */
+    HostRequestStartDevice = 3, /* [0] image base, [1] PCI location bus<<8|device<<3|function -> [0] NTSTATUS of AddDevice,
+                                   [1] NTSTATUS of IRP_MN_START_DEVICE */
+    HostRequestUnloadDriver = 4, /* [0] image base */
+    HostRequestTraceMask = 5,   /* [0] new mask -> [0] old mask */
+    HostRequestTimeSync = 6,    /* [0] pairs to collect -> [0] pairs written to the buffer as {ULONG64 Host, Tsc} */
+    HostRequestRetarget = 7,    /* [0] PCI location, [1] first CPU: message n goes to CPU (first + n) modulo the CPU count */
+    HostRequestIdle = 8,        /* [0] PAUSE instructions to execute before asking again (rendezvous transport) */
+} HOST_REQUEST_CODE;
+
+typedef struct _HOST_REQUEST {
+    ULONG Sequence;
+    ULONG Code; /* HOST_REQUEST_CODE */
+    ULONG64 Argument[6];
+} HOST_REQUEST;
+
+typedef struct _HOST_REPLY {
+    ULONG Sequence;
+    NTSTATUS Status;
+    ULONG64 Value[6];
+} HOST_REPLY;
+
+typedef struct _HOST_MAILBOX {
+    HOST_REQUEST Request;
+    HOST_REPLY Reply;
+    ULONG64 BufferPhysical; /* bulk data, set by the guest before HostFrameReady */
+    ULONG64 BufferBytes;
+    volatile ULONG64 HostClock; /* HostRequestTimeSync: the host stores CLOCK_MONOTONIC ns here, over and over */
+} HOST_MAILBOX;
+
+/* Trace rings: one per CPU, written by that CPU alone, emptied by the host. */
+typedef struct _TRACE_RECORD {
+    ULONG64 Time;     /* TSC */
+    ULONG Sequence;   /* low 32 bits of (index in the ring's history + 1); stored last, with release order */
+    USHORT Event;     /* TRACE_EVENT */
+    UCHAR Cpu;
+    UCHAR Irql;       /* CR8 */
+    ULONG64 Argument0;
+    ULONG64 Argument1;
+} TRACE_RECORD;
+C_ASSERT(sizeof(TRACE_RECORD) == 32);
+
+typedef struct DECLSPEC_ALIGN(64) _TRACE_RING {
+    volatile ULONG64 Head;  /* records ever reserved: guest */
+    volatile ULONG64 Lost;  /* records dropped because the ring was full: guest */
+    ULONG64 RecordsPhysical; /* physical address of the TRACE_RECORD array */
+    TRACE_RECORD *Records;
+    ULONG64 Mask;           /* records in the ring - 1 */
+    ULONG64 Spare[3];
+    volatile ULONG64 Tail;  /* records consumed: host */
+    ULONG64 Spare2[7];
+} TRACE_RING;
+C_ASSERT(sizeof(TRACE_RING) == 128);
+
+typedef struct _TRACE_CONTROL {
+    volatile ULONG64 Mask; /* bit n: event n is recorded */
+    ULONG Policy;          /* TRACE_POLICY */
+    ULONG ProcessorCount;
+} TRACE_CONTROL;
+
+/* The bugcheck record. The first five words are the code and its four parameters, as debuggers expect. */
+#define KI_BUGCHECK_FLAG 0x4b43454843475542ull /* "BUGCHECK" */
+
+typedef struct _KI_BUGCHECK_CPU {
+    ULONG64 Valid; /* 1: the registers below were saved */
+    ULONG64 Rax, Rcx, Rdx, Rbx, Rsp, Rbp, Rsi, Rdi, R8, R9, R10, R11, R12, R13, R14, R15;
+    ULONG64 Rip, Rflags, Cr0, Cr2, Cr3, Cr4, Cr8;
+} KI_BUGCHECK_CPU;
+
+typedef struct _KI_BUGCHECK_DATA {
+    ULONG64 Code;
+    ULONG64 Parameter[4];
+    volatile ULONG64 Flag; /* KI_BUGCHECK_FLAG once everything here is complete */
+    ULONG64 Processor;     /* the CPU that called KeBugCheckEx */
+    ULONG64 ProcessorCount;
+    KI_BUGCHECK_CPU Cpu[MAXIMUM_CPUS];
+} KI_BUGCHECK_DATA;
+
+/* Loaded images, the kernel's own excluded. */
+#define MAXIMUM_IMAGES 64
+
+typedef struct _LDR_IMAGE {
+    ULONG64 Base; /* 0: unused */
+    ULONG64 Size;
+    ULONG64 EntryPoint;
+    char Name[40]; /* file name, NUL-terminated */
+} LDR_IMAGE;
+
+extern HOST_BOOT_OPTIONS HostBootOptions;
+extern HOST_MAILBOX HostMailbox;
+extern TRACE_CONTROL TraceControl;
+extern TRACE_RING TraceRing[MAXIMUM_CPUS];
+extern KI_BUGCHECK_DATA KiBugCheckData;
+extern LDR_IMAGE LdrImages[MAXIMUM_IMAGES];

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The list of trace events: the one source for C and, through the debug info of this enumeration, for Python.
+ * A record is 32 bytes: time (TSC), sequence, event, CPU, IRQL (the CR8 of its moment) and two arguments,
+ * which are named here beside each event. Numbers are part of stored traces: append, never renumber.
+ */
+#pragma once
+
+typedef enum _TRACE_EVENT {
+    TraceNone = 0,
+    TraceCpuStart = 1,      /* APIC id; 0 */
+    TraceIdleEnter = 2,     /* 0; 0. PASSIVE_LEVEL, about to halt */
+    TraceIdleExit = 3,      /* 0; 0. awake again */
+    TraceInterruptEnter = 4, /* vector | interrupted IRQL << 8; interrupted RIP. IRQL raised, IF still 0 */
+    TraceInterruptExit = 5,  /* vector | interrupted IRQL << 8; RIP returned to. IRQL restored, IF still 0 */
+    TraceIsrEnter = 6,      /* KINTERRUPT; ServiceRoutine. interrupt spin lock held */
+    TraceIsrExit = 7,       /* KINTERRUPT; value returned. interrupt spin lock still held */
+    TraceSyncRequest = 8,   /* KINTERRUPT; SynchronizeRoutine. caller's IRQL */
+    TraceSyncEnter = 9,     /* KINTERRUPT; SynchronizeRoutine. SynchronizeIrql, interrupt spin lock held */
+    TraceSyncExit = 10,     /* KINTERRUPT; value returned. interrupt spin lock still held */
+    TraceSyncReturn = 11,   /* KINTERRUPT; value returned. caller's IRQL again */
+    TraceLockWait = 12,     /* lock; caller. contended, starts to spin */
+    TraceLockAcquired = 13, /* lock; caller. recorded after the acquisition */
+    TraceLockReleased = 14, /* lock; caller. recorded before the release */
+    TraceDpcInsert = 15,    /* KDPC; inserted (0 or 1) | target CPU << 8 (0xFF: first available) | importance << 16 */
+    TraceDpcStart = 16,     /* KDPC; DeferredRoutine. off its queue, about to run */
+    TraceDpcEnd = 17,       /* KDPC; DeferredRoutine */
+    TraceDpcRemove = 18,    /* KDPC; removed (0 or 1) */
+    TraceIrqlRaise = 19,    /* old | new << 8; caller. IRQL already raised */
+    TraceIrqlLower = 20,    /* old | new << 8; caller. IRQL not yet lowered */
+    TraceIpiSend = 21,      /* vector; target CPU, or 0xFF for all the others */
+    TraceImageLoad = 22,    /* base; size in bytes */
+    TraceImageUnload = 23,  /* base; size in bytes */
+    TraceHostRequest = 24,  /* sequence; HOST_REQUEST_CODE */
+    TraceHostReply = 25,    /* sequence; NTSTATUS */
+    TraceRendezvous = 26,   /* value the host answered with; 0. the machine stood still meanwhile */
+    TraceMark = 27,         /* two values of the driver's own choice (DirqlTraceMark) */
+    TraceInterruptConnect = 28, /* KINTERRUPT; vector | Irql << 8 | SynchronizeIrql << 16 | target CPU << 24 */
+    TraceUnexpectedInterrupt = 29, /* vector; interrupted RIP */
+    TraceEventCount
+} TRACE_EVENT;

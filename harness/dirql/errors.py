@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tree of errors, by whose fault it is.
+
+DirqlError
+    UsageError          what the caller asked for makes no sense (a bad option, a missing file)
+    UnsupportedError    the host lacks something (no QEMU, too old, no working KVM)
+    BuildError          an image could not be built or is not what it should be
+    LaunchError         QEMU did not start
+    GuestError          the guest itself failed
+        GuestBugCheck   it called KeBugCheckEx
+        GuestTripleFault
+        GuestHang       it stopped answering before the deadline
+        GuestRequestError  it refused a request (an NTSTATUS)
+    MachineLost         QEMU ended, or was killed, under us
+    ProtocolError       bytes on a channel were not what the protocol says
+    WaitTimeout         a deadline passed
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class DirqlError(Exception):
+    """Root of all errors that dirql raises on purpose. The text says what happened, what was expected, what to do."""
+
+
+class UsageError(DirqlError):
+    """What the caller asked for makes no sense."""
+
+
+class UnsupportedError(DirqlError):
+    """The host lacks something that the request needs."""
+
+
+class BuildError(DirqlError):
+    """An image could not be built, or is not what it should be."""
+
+
+class LaunchError(DirqlError):
+    """QEMU did not start."""
+
+
+class MachineLost(DirqlError):
+    """QEMU ended, or was killed, while it was needed."""
+
+
+class ProtocolError(DirqlError):
+    """Bytes on a channel were not what the protocol says."""
+
+
+class WaitTimeout(DirqlError):
+    """A deadline passed."""
+
+
+@dataclass(frozen=True)
+class CpuState:
+    """Where one CPU stood when the machine was looked at.
+
+    Attributes:
+        number: CPU number, from 0.
+        rip: instruction pointer.
+        irql: CR8 of that moment.
+        where: `rip` as `module!function+0x12 (file:line)`, or hexadecimal where no symbol fits.
+        stack: symbolised return addresses, innermost first; may be empty.
+    """
+
+    number: int
+    rip: int
+    irql: int
+    where: str
+    stack: tuple[str, ...] = ()
+
+
+@dataclass
+class GuestError(DirqlError):
+    """The guest itself failed.
+
+    Attributes:
+        message: what happened, what was expected, what to do.
+        cpus: where each CPU stood, in order; empty where unknown.
+        console: the last lines of the serial console.
+        run_folder: where the run's files are, if it has a folder.
+    """
+
+    message: str
+    cpus: tuple[CpuState, ...] = ()
+    console: tuple[str, ...] = ()
+    run_folder: Path | None = None
+
+    def __str__(self) -> str:
+        """Return the message, then each CPU, then the console's tail."""
+        lines = [self.message]
+        for cpu in self.cpus:
+            lines.append(f"  cpu {cpu.number}: IRQL {cpu.irql:2}, {cpu.where}")
+            lines.extend(f"      from {frame}" for frame in cpu.stack)
+        if self.console:
+            lines.append("  last console lines:")
+            lines.extend(f"    | {line}" for line in self.console)
+        if self.run_folder is not None:
+            lines.append(f"  files: {self.run_folder}")
+        return "\n".join(lines)
+
+
+@dataclass
+class GuestBugCheck(GuestError):
+    """The guest called KeBugCheckEx.
+
+    Attributes:
+        code: the bugcheck code.
+        parameters: its four parameters.
+        processor: the CPU that called it.
+    """
+
+    code: int = 0
+    parameters: tuple[int, int, int, int] = field(default=(0, 0, 0, 0))
+    processor: int = 0
+
+
+@dataclass
+class GuestTripleFault(GuestError):
+    """A CPU met a fault that it could not deliver; the machine was held for inspection."""
+
+
+@dataclass
+class GuestHang(GuestError):
+    """The guest did not answer before its deadline."""
+
+
+@dataclass
+class GuestRequestError(GuestError):
+    """The guest refused a request.
+
+    Attributes:
+        status: the NTSTATUS, unsigned.
+    """
+
+    status: int = 0
