@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+# dirql. `make` alone lists the targets. Each of them sets up what it needs first, and does nothing where that is done.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-builtin-variables --no-print-directory
+
+CPUS ?= 4
+MODE ?=
+JOBS ?= $(shell nproc)
+
+include mk/common.mk
+include mk/firmware.mk
+include mk/guest.mk
+include mk/drivers.mk
+include mk/check.mk
+
+IMAGES := $(FIRMWARE_ROM) $(GUEST_ELF) $(DRIVER_IMAGES)
+MACHINE := --cpus $(CPUS) $(if $(MODE),--mode $(MODE))
+
+.PHONY: help
+help:
+	@printf 'make TARGET [CPUS=4] [MODE=mt|icount|kvm] [V=1]\n\n'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+	@printf '\n  CPUS=n        how many CPUs the machine of run, qemu and qemu-gdb has\n'
+	@printf '  MODE=m        how QEMU runs it: mt (threads), icount (virtual time, deterministic), kvm\n'
+	@printf '  V=1           show each command and all that set-up prints\n'
+	@printf '  PYTHON3=p     the Python that the virtual environment is made with\n'
+
+.PHONY: run test check
+run: build venv ## the main job: an interrupt storm on CPUS CPUs, recorded and judged
+	$(Q)$(VENV)/bin/dirql run interrupt-storm $(MACHINE)
+
+test: build venv ## all tests
+	$(Q)$(PYTHON) -m pytest
+
+check: build venv ## formatting, lint and types of all sources
+	$(Q)$(MAKE) $(PARALLEL) --keep-going --output-sync check-all
+
+.PHONY: bench soak qemu qemu-gdb doctor
+bench: build venv ## measure the numbers of the README, each beside its comparator
+	$(Q)$(PYTHON) -m bench
+
+soak: build venv ## 200 runs of the main job
+	$(Q)$(PYTHON) -m bench.soak
+
+qemu: build venv ## boot to the serial console
+	$(Q)$(VENV)/bin/dirql console $(MACHINE)
+
+qemu-gdb: build venv ## boot under gdb, every CPU in it
+	$(Q)$(VENV)/bin/dirql gdb $(MACHINE)
+
+doctor: venv ## what dirql needs, what is here, how to get the rest
+	$(Q)$(VENV)/bin/dirql doctor
+
+.PHONY: build images format clean
+build: packages ## firmware, guest and drivers, into build/
+	$(Q)$(MAKE) $(PARALLEL) images
+
+images: $(IMAGES) compile_commands.json
+
+format: venv ## rewrite all sources in the house style
+	$(Q)$(MAKE) format-all
+
+clean: ## remove what was built (.venv and runs/ stay)
+	$(Q)rm -rf $(BUILD) compile_commands.json
+
+.PHONY: packages venv
+packages:
+	$(Q)tools/setup packages
+
+venv: packages
+	$(Q)tools/setup venv

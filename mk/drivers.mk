@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+# Drivers, each a PE image made as its user would make one: NAME.c or NAME/*.c in one of these folders becomes NAME.sys.
+DRIVER_ROOTS := guest/drivers:$(BUILD)/drivers tests/drivers:$(BUILD)/tests
+
+# The image is the same bytes whenever and wherever it is built: no time stamp, no path of the checkout. Relocations stay
+# (the loader chooses the base), debug information stays, and so do frame pointers, for the stacks in a dossier.
+DRIVER_CFLAGS := -std=gnu11 -O2 -g -fno-omit-frame-pointer -ffile-prefix-map=$(CURDIR)=. \
+	-Wall -Wextra -Werror -Wshadow -Wundef -Wvla -Wstrict-prototypes \
+	-Iguest/include/driver -isystem $(MINGW_INCLUDE)/ddk
+DRIVER_LDFLAGS := -shared -nostdlib -Wl,--subsystem,native -Wl,-e,DriverEntry -Wl,--dynamicbase \
+	-Wl,--image-base,0x140000000 -Wl,--no-insert-timestamp -Wl,--exclude-all-symbols
+DRIVER_LIBS := -lntoskrnl -lhal
+
+# $(call driver,root,folder,name): the rule for one image.
+define driver
+DRIVER_IMAGES += $(2)/$(3).sys
+DRIVER_SOURCES += $(wildcard $(1)/$(3).c $(1)/$(3)/*.c)
+$(2)/$(3).sys: $(patsubst %,$(BUILD)/obj/%.o,$(wildcard $(1)/$(3).c $(1)/$(3)/*.c))
+endef
+
+# $(call driver_names,root): NAME of each NAME.c and NAME/*.c.
+driver_names = $(sort $(patsubst $(1)/%.c,%,$(wildcard $(1)/*.c)) $(patsubst $(1)/%/,%,$(dir $(wildcard $(1)/*/*.c))))
+drivers_of = $(foreach name,$(call driver_names,$(1)),$(eval $(call driver,$(1),$(2),$(name))))
+
+DRIVER_IMAGES :=
+DRIVER_SOURCES :=
+$(foreach root,$(DRIVER_ROOTS),$(call drivers_of,$(firstword $(subst :, ,$(root))),$(lastword $(subst :, ,$(root)))))
+DRIVER_OBJECTS := $(DRIVER_SOURCES:%=$(BUILD)/obj/%.o)
+
+$(DRIVER_OBJECTS): $(BUILD)/obj/%.o: % mk/drivers.mk
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(MINGW_CC) $(DRIVER_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(DRIVER_IMAGES):
+	@mkdir -p $(@D)
+	$(call say,SYS,$@)
+	$(Q)$(MINGW_CC) $(DRIVER_LDFLAGS) -o $@ $^ $(DRIVER_LIBS)
+
+-include $(DRIVER_OBJECTS:.o=.d)

@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Write compile_commands.json: how clang's tools are to read each C file that gcc and mingw-w64's gcc build.
+
+The makefiles hand over, in the environment, what they compile with: for each unit below, DIRQL_<UNIT>_CFLAGS (quoted as
+for a shell) and DIRQL_<UNIT>_SOURCES. The standard library only, for it runs before the virtual environment exists.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+# Options of gcc that clang does not know. The Microsoft calling convention is the default of no ELF target of clang's;
+# for reading, as opposed to generating code, the convention does not matter.
+GCC_ONLY = frozenset({"-mabi=ms", "-fno-tree-loop-distribute-patterns"})
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Sources that are compiled alike.
+
+    Attributes:
+        name: as in the names of the environment variables.
+        target: what clang is to compile for.
+    """
+
+    name: str
+    target: str
+
+
+UNITS = (
+    Unit("FIRMWARE", "x86_64-unknown-none-elf"),
+    Unit("GUEST", "x86_64-unknown-none-elf"),
+    Unit("DRIVER", "x86_64-w64-mingw32"),
+)
+
+
+def for_clang(flags: list[str], target: str) -> list[str]:
+    """Say in clang's words what `flags` say in gcc's.
+
+    Args:
+        flags: arguments of gcc.
+        target: what clang is to compile for.
+
+    Returns:
+        Arguments of clang.
+    """
+    return [f"--target={target}", *(flag for flag in flags if flag not in GCC_ONLY)]
+
+
+def entries(unit: Unit, environment: dict[str, str], folder: Path) -> list[dict[str, object]]:
+    """List one unit's part of the database.
+
+    Args:
+        unit: the unit.
+        environment: where its flags and sources are.
+        folder: the checkout; sources and the paths in flags are relative to it.
+
+    Returns:
+        One entry for each C source; assembly is left out.
+    """
+    flags = for_clang(shlex.split(environment.get(f"DIRQL_{unit.name}_CFLAGS", "")), unit.target)
+    sources = environment.get(f"DIRQL_{unit.name}_SOURCES", "").split()
+    return [
+        {"directory": str(folder), "file": source, "arguments": ["clang", *flags, "-c", source]}
+        for source in sources
+        if source.endswith(".c")
+    ]
+
+
+def main() -> None:
+    """Write the file that the only argument names."""
+    folder = Path.cwd()
+    database = [entry for unit in UNITS for entry in entries(unit, dict(os.environ), folder)]
+    Path(sys.argv[1]).write_text(json.dumps(database, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
