@@ -15,9 +15,14 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-# Options of gcc that clang does not know. The Microsoft calling convention is the default of no ELF target of clang's;
-# for reading, as opposed to generating code, the convention does not matter.
-GCC_ONLY = frozenset({"-mabi=ms", "-fno-tree-loop-distribute-patterns"})
+# Options of gcc that clang does not know, and what says the same to clang. The Microsoft calling convention matters to
+# code, not to its reading. Of Microsoft's extensions the DDK's headers need unnamed members; clang's full set would
+# declare intrinsic functions that the guest defines.
+IN_CLANG = {
+    "-mabi=ms": (),
+    "-fms-extensions": ("-fms-anonymous-structs", "-Wno-microsoft-anon-tag"),
+    "-fno-tree-loop-distribute-patterns": (),
+}
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ def for_clang(flags: list[str], target: str) -> list[str]:
     Returns:
         Arguments of clang.
     """
-    return [f"--target={target}", *(flag for flag in flags if flag not in GCC_ONLY)]
+    return [f"--target={target}", *(word for flag in flags for word in IN_CLANG.get(flag, (flag,)))]
 
 
 def entries(unit: Unit, environment: dict[str, str], folder: Path) -> list[dict[str, object]]:
