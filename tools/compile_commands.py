@@ -31,31 +31,32 @@ class Unit:
 
     Attributes:
         name: as in the names of the environment variables.
-        target: what clang is to compile for.
+        arguments: what clang is told besides the flags.
     """
 
     name: str
-    target: str
+    arguments: tuple[str, ...]
 
 
+ELF = "--target=x86_64-unknown-none-elf"
 UNITS = (
-    Unit("FIRMWARE", "x86_64-unknown-none-elf"),
-    Unit("GUEST", "x86_64-unknown-none-elf"),
-    Unit("DRIVER", "x86_64-w64-mingw32"),
+    Unit("FIRMWARE", (ELF,)),
+    # Functions that the guest defines under names which clang keeps to itself.
+    Unit("GUEST", (ELF, "-D_mm_pause=guest_mm_pause", "-D__rdtsc=guest_rdtsc")),
+    Unit("DRIVER", ("--target=x86_64-w64-mingw32",)),
 )
 
 
-def for_clang(flags: list[str], target: str) -> list[str]:
+def for_clang(flags: list[str]) -> list[str]:
     """Say in clang's words what `flags` say in gcc's.
 
     Args:
         flags: arguments of gcc.
-        target: what clang is to compile for.
 
     Returns:
         Arguments of clang.
     """
-    return [f"--target={target}", *(word for flag in flags for word in IN_CLANG.get(flag, (flag,)))]
+    return [word for flag in flags for word in IN_CLANG.get(flag, (flag,))]
 
 
 def entries(unit: Unit, environment: dict[str, str], folder: Path) -> list[dict[str, object]]:
@@ -69,10 +70,10 @@ def entries(unit: Unit, environment: dict[str, str], folder: Path) -> list[dict[
     Returns:
         One entry for each C source; assembly is left out.
     """
-    flags = for_clang(shlex.split(environment.get(f"DIRQL_{unit.name}_CFLAGS", "")), unit.target)
+    flags = for_clang(shlex.split(environment.get(f"DIRQL_{unit.name}_CFLAGS", "")))
     sources = environment.get(f"DIRQL_{unit.name}_SOURCES", "").split()
     return [
-        {"directory": str(folder), "file": source, "arguments": ["clang", *flags, "-c", source]}
+        {"directory": str(folder), "file": source, "arguments": ["clang", *unit.arguments, *flags, "-c", source]}
         for source in sources
         if source.endswith(".c")
     ]
