@@ -57,6 +57,7 @@ build: packages ## firmware, guest and drivers, into build/
 	$(Q)$(MAKE) $(PARALLEL) images
 
 images: $(IMAGES) compile_commands.json
+	@:
 
 format: venv ## rewrite all sources in the house style
 	$(Q)$(MAKE) format-all

@@ -33,7 +33,7 @@ check-mypy:
 
 check-clang-format:
 	$(call say,FMT,$(C_FOLDERS))
-	$(Q)$(VENV)/bin/clang-format --dry-run -Werror $(C_FILES)
+	$(Q)$(VENV)/bin/clang-format --dry-run -Werror --ferror-limit=5 $(C_FILES)
 
 # A file is looked at again when it, a header, or what clang-tidy is told changed.
 TIDY_STAMPS := $(C_SOURCES:%=$(BUILD)/tidy/%.ok)
