@@ -83,7 +83,8 @@ def host(tmp_path: Path) -> Host:
         "python3",
         'echo "python3 $*" >>"$LOG"\n'
         'if [[ $* == "-m venv --clear .venv" ]]; then\n'
-        '    mkdir -p .venv/bin; rm -f .venv/bin/python; ln -s "$BIN/venv-python" .venv/bin/python\n'
+        "    rm -rf .venv; mkdir -p .venv/bin\n"
+        '    ln -s "$BIN/venv-python" .venv/bin/python; ln -s "$BIN/venv-python" .venv/bin/pip\n'
         "fi",
     )
     host.fake("venv-python", 'echo "venv-python $*" >>"$LOG"')
@@ -174,11 +175,13 @@ class TestVenv:
         assert host.setup("venv").returncode == 0
         assert host.calls() == [f"{PIP} setuptools", f"{PIP} --no-build-isolation -e .[dev]"]
 
-    def test_made_anew_when_its_python_is_gone(self, host: Host) -> None:
+    @pytest.mark.parametrize(("name", "stamp"), [("python", ".dirql-setup"), ("pip", "gone")])
+    def test_made_anew_when_its_python_is_gone_or_it_was_cut_short(self, host: Host, name: str, stamp: str) -> None:
         host.setup("venv")
         host.calls()
-        (host.checkout / ".venv/bin/python").unlink()
-        (host.checkout / ".venv/bin/python").symlink_to("gone")
+        (host.checkout / ".venv/bin" / name).unlink()
+        (host.checkout / ".venv/bin" / name).symlink_to("gone")
+        (host.checkout / ".venv/.dirql-setup").rename(host.checkout / ".venv" / stamp)
         assert host.setup("venv").returncode == 0
         assert "python3 -m venv --clear .venv" in host.calls()
 
