@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include <ntddk.h>
+#include "ddk.h"
 
 #include "trace_events.h"
 

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The start of the executive, as a list. */
+#include "boot.h"
+
+#include "../hal/hal.h"
+#include "../hal/regs.h"
+#include "../io/iop.h"
+#include "../ke/ki.h"
+#include "../mm/mi.h"
+#include "../monitor/monitor.h"
+#include "../trace/trace.h"
+
+#define KI_STACK_PAGES 8
+
+HOST_BOOT_OPTIONS HostBootOptions __attribute__((section(".hostoptions,\"aw\",@nobits#")));
+
+static BOOT_BLOCK KiBootBlock;
+
+static VOID KiTakeBootBlock(ULONG64 boot_block, ULONG64 pvh_start_info) {
+    if (pvh_start_info != 0) {
+        if (!PvhBuildBootBlock(pvh_start_info, &KiBootBlock)) {
+            KeBugCheckEx(PHASE0_INITIALIZATION_FAILED, 1, pvh_start_info, 0, 0);
+        }
+        return;
+    }
+    const BOOT_BLOCK *given = MiPhysicalToVirtual(boot_block);
+    if (given->Magic != BOOT_BLOCK_MAGIC || given->Version != BOOT_BLOCK_VERSION || given->Bytes != sizeof KiBootBlock) {
+        KeBugCheckEx(PHASE0_INITIALIZATION_FAILED, 2, boot_block, given->Version, given->Bytes);
+    }
+    KiBootBlock = *given;
+}
+
+static VOID KiTakeBootOptions(VOID) {
+    if (HostBootOptions.Magic != HOST_BOOT_OPTIONS_MAGIC) { /* no harness: every default */
+        RtlZeroMemory(&HostBootOptions, sizeof HostBootOptions);
+        HostBootOptions.Magic = HOST_BOOT_OPTIONS_MAGIC;
+        HostBootOptions.TracePolicy = TraceOverwriteOld;
+        HostBootOptions.TraceMask = ~0ull;
+    }
+}
+
+static VOID KiCreateIdleStacks(VOID) {
+    for (ULONG cpu = 0; cpu < KiProcessorCount; cpu++) {
+        KiPcr[cpu].Prcb.StackTop = MiCreateStack(KI_STACK_PAGES);
+        KiCreateEmergencyStacks(cpu);
+    }
+}
+
+/* On the boot CPU's own guarded stack. */
+static VOID KiBootThread(VOID) {
+    IopInitialize();
+    KiStartProcessors();
+    KiPublishProcessorCount();
+    HalpStartClock(KiClockPeriod100ns);
+    KiLowerIrql(PASSIVE_LEVEL, KI_CALLER);
+    _enable();
+    MonitorLoop();
+}
+
+VOID KiSystemStartup(ULONG64 boot_block, ULONG64 pvh_start_info) {
+    KiInitializeProcessor(0, 0);
+    KiTakeBootBlock(boot_block, pvh_start_info);
+    KiTakeBootOptions();
+    KiProcessorCount = KiBootBlock.ProcessorCount;
+    MiInitializePhysical(&KiBootBlock);
+    MiBuildPageTables(&KiBootBlock);
+    lapic_map();
+    lapic_enable();
+    ioapic_map();
+    HalpInitializePci(&KiBootBlock);
+    KiCreateIdleStacks();
+    TraceInitialize(KiProcessorCount);
+    KiInitializeDpcQueues(KiProcessorCount);
+    KiConnectDpcInterrupt();
+    KiConnectClock();
+    KiConnectIpi();
+    MonitorInitialize();
+    KiPcr[0].Prcb.Running = TRUE;
+    trace(TraceCpuStart, lapic_id(), 0);
+    KiSwitchStack(KiPcr[0].Prcb.StackTop, KiBootThread);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The hardware floor: local APIC, I/O APIC, PCI, clock, serial ports. No register is known above it.
+ * Unless a line says otherwise: any IRQL, does not wait, no locks held or needed.
+ */
+#pragma once
+
+#include "../include/bootblock.h"
+#include "../include/ddk.h"
+
+#define HAL_NO_CPU 0xff
+
+/* hal/lapic.c: the local APIC of the current CPU. */
+VOID lapic_map(VOID);          /* boot CPU, once, PASSIVE_LEVEL, before any other routine here */
+VOID lapic_enable(VOID);       /* each CPU: enabled, LINT1 = NMI, everything else masked */
+ULONG lapic_id(VOID);
+BOOLEAN lapic_is_x2apic(VOID);
+VOID lapic_eoi(VOID);
+VOID lapic_self(ULONG vector);
+VOID lapic_send(ULONG apic_id, ULONG vector);
+VOID lapic_send_others(ULONG vector);
+VOID lapic_nmi(ULONG apic_id);
+VOID lapic_start_others(ULONG page); /* INIT then two STARTUPs to every other CPU; page: 4 KiB page number below 1 MiB */
+BOOLEAN lapic_in_service(ULONG vector);
+BOOLEAN lapic_requested(ULONG vector);
+VOID lapic_timer_periodic(ULONG vector, ULONG ticks); /* ticks of 1 ns on QEMU, 0 stops it */
+
+/* hal/ioapic.c: one I/O APIC of 24 pins. */
+VOID ioapic_map(VOID); /* boot CPU, once: every pin masked */
+VOID ioapic_route(ULONG pin, ULONG vector, ULONG apic_id, BOOLEAN level); /* unmasks it; level lines are active low */
+VOID ioapic_mask(ULONG pin);
+
+/* hal/pci.c: configuration space and message-signalled interrupts. Takes its own lock, at HIGH_LEVEL. */
+VOID HalpInitializePci(const BOOT_BLOCK *block);
+const BOOT_PCI_FUNCTION *HalpFindFunction(ULONG location); /* NULL if there is none */
+const BOOT_PCI_FUNCTION *HalpFindFunctionById(USHORT vendor, USHORT device);
+ULONG HalpReadConfig(ULONG location, ULONG offset);
+VOID HalpWriteConfig(ULONG location, ULONG offset, ULONG value);
+ULONG HalpFindCapability(ULONG location, UCHAR id); /* configuration offset, 0 if there is none */
+
+/* hal/msi.c: MSI-X (and MSI with one message). PASSIVE_LEVEL to set up; to retarget, any IRQL. */
+ULONG HalpMessageCount(ULONG location); /* messages that the function can send, 0 for none */
+NTSTATUS HalpEnableMessages(ULONG location);
+VOID HalpDisableMessages(ULONG location);
+VOID HalpSetMessage(ULONG location, ULONG message, ULONG vector, ULONG apic_id, BOOLEAN masked);
+
+/* hal/uart.c: two 16550 ports; interrupts on received data. */
+VOID uart_initialize(USHORT port, UCHAR fifo_control);
+VOID uart_write(USHORT port, const UCHAR *bytes, ULONG count); /* polls; at most 16 bytes between two polls */
+BOOLEAN uart_read(USHORT port, UCHAR *byte); /* FALSE: nothing there */
+
+/* hal/clock.c: the per-CPU tick. */
+VOID HalpStartClock(ULONG period_100ns); /* each CPU, at CLOCK_LEVEL's vector */

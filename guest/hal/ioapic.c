@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The I/O APIC. Pins are routed when an interrupt is connected and masked when it is disconnected; the select and window
+ * registers are a pair, so every access is made under one lock.
+ */
+#include "hal.h"
+
+#include "../ke/ki.h"
+#include "../mm/mi.h"
+#include "regs.h"
+
+static volatile UCHAR *IoApicBase;
+static KSPIN_LOCK IoApicLock;
+
+static VOID ioapic_write(ULONG index, ULONG value) {
+    *(volatile ULONG *)(IoApicBase + IOAPIC_SELECT) = index;
+    *(volatile ULONG *)(IoApicBase + IOAPIC_WINDOW) = value;
+}
+
+static ULONG ioapic_read(ULONG index) {
+    *(volatile ULONG *)(IoApicBase + IOAPIC_SELECT) = index;
+    return *(volatile ULONG *)(IoApicBase + IOAPIC_WINDOW);
+}
+
+VOID ioapic_map(VOID) {
+    IoApicBase = MiMapDevice(IOAPIC_PHYSICAL, PAGE_SIZE);
+    ULONG pins = (ioapic_read(IOAPIC_VERSION) >> 16 & 0xffu) + 1;
+    for (ULONG pin = 0; pin < pins; pin++) {
+        ioapic_write(IOAPIC_REDIRECTION + pin * 2, IOAPIC_MASKED);
+    }
+}
+
+VOID ioapic_route(ULONG pin, ULONG vector, ULONG apic_id, BOOLEAN level) {
+    KIRQL irql = KiAcquireLockAtHigh(&IoApicLock);
+    ioapic_write(IOAPIC_REDIRECTION + pin * 2 + 1, apic_id << 24);
+    ioapic_write(IOAPIC_REDIRECTION + pin * 2, (level ? IOAPIC_LEVEL | IOAPIC_ACTIVE_LOW : 0) | vector);
+    KiReleaseLockFromHigh(&IoApicLock, irql);
+}
+
+VOID ioapic_mask(ULONG pin) {
+    KIRQL irql = KiAcquireLockAtHigh(&IoApicLock);
+    ioapic_write(IOAPIC_REDIRECTION + pin * 2, IOAPIC_MASKED);
+    KiReleaseLockFromHigh(&IoApicLock, irql);
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The local APIC: xAPIC by memory-mapped registers, x2APIC by MSRs where the CPU has it. Priority is not here: IRQL is
+ * CR8, and CR8 is the task priority register's own high half (Intel SDM 3, 10.8.6).
+ */
+#include "hal.h"
+
+#include "../ke/ki.h"
+#include "../mm/mi.h"
+#include "regs.h"
+
+static volatile UCHAR *LapicBase;
+static BOOLEAN LapicX2;
+
+static ULONG lapic_read(ULONG offset) {
+    if (LapicX2) {
+        return (ULONG)__readmsr(MSR_X2APIC_FIRST + offset / 16);
+    }
+    return *(volatile ULONG *)(LapicBase + offset);
+}
+
+static VOID lapic_write(ULONG offset, ULONG value) {
+    if (LapicX2) {
+        __writemsr(MSR_X2APIC_FIRST + offset / 16, value);
+    } else {
+        *(volatile ULONG *)(LapicBase + offset) = value;
+    }
+}
+
+/*
+ * One ICR write is one IPI. In xAPIC mode it is two stores: an interrupt between them could send an IPI of its own and
+ * leave our command with its destination, so interrupts are off in between.
+ */
+static VOID lapic_command(ULONG apic_id, ULONG command) {
+    if (LapicX2) {
+        __writemsr(MSR_X2APIC_FIRST + LAPIC_ICR_LOW / 16, (ULONG64)apic_id << 32 | command);
+        return;
+    }
+    ULONG64 flags = KiDisableInterrupts();
+    while (lapic_read(LAPIC_ICR_LOW) & ICR_PENDING) {
+        _mm_pause();
+    }
+    lapic_write(LAPIC_ICR_HIGH, apic_id << 24);
+    lapic_write(LAPIC_ICR_LOW, command);
+    KiRestoreInterrupts(flags);
+}
+
+VOID lapic_map(VOID) {
+    ULONG a, b, c, d;
+    __asm__("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(1), "c"(0));
+    LapicX2 = (c >> 21 & 1u) != 0;
+    LapicBase = MiMapDevice(LAPIC_PHYSICAL, PAGE_SIZE);
+}
+
+VOID lapic_enable(VOID) {
+    if (LapicX2) {
+        __writemsr(MSR_APIC_BASE, __readmsr(MSR_APIC_BASE) | APIC_BASE_ENABLE | APIC_BASE_X2APIC);
+    } else {
+        lapic_write(LAPIC_DFR, 0xffffffff);
+        lapic_write(LAPIC_LDR, (1u << (lapic_id() & 7u)) << 24);
+    }
+    lapic_write(LAPIC_LVT_TIMER, LVT_MASKED);
+    lapic_write(LAPIC_LVT_LINT0, LVT_MASKED);
+    lapic_write(LAPIC_LVT_LINT1, LVT_NMI);
+    lapic_write(LAPIC_LVT_ERROR, LVT_MASKED);
+    lapic_write(LAPIC_SVR, SVR_ENABLE | SPURIOUS_VECTOR);
+}
+
+ULONG lapic_id(VOID) {
+    return LapicX2 ? lapic_read(LAPIC_ID) : lapic_read(LAPIC_ID) >> 24;
+}
+
+BOOLEAN lapic_is_x2apic(VOID) {
+    return LapicX2;
+}
+
+VOID lapic_eoi(VOID) {
+    lapic_write(LAPIC_EOI, 0);
+}
+
+VOID lapic_self(ULONG vector) {
+    if (LapicX2) {
+        lapic_write(LAPIC_X2_SELF_IPI, vector);
+    } else {
+        lapic_write(LAPIC_ICR_LOW, ICR_SELF | ICR_ASSERT | ICR_FIXED | vector); /* a shorthand needs no destination */
+    }
+}
+
+VOID lapic_send(ULONG apic_id, ULONG vector) {
+    lapic_command(apic_id, ICR_ASSERT | ICR_FIXED | vector);
+}
+
+VOID lapic_send_others(ULONG vector) {
+    lapic_command(0, ICR_ALL_BUT_SELF | ICR_ASSERT | ICR_FIXED | vector);
+}
+
+VOID lapic_nmi(ULONG apic_id) {
+    lapic_command(apic_id, ICR_ASSERT | ICR_NMI);
+}
+
+/*
+ * INIT, then STARTUP twice as the manual asks (Intel SDM 3, 8.4.4.1). Its pauses are for real silicon: QEMU latches both
+ * messages, in order, so none are needed, and a second STARTUP finds the CPU running and is ignored.
+ */
+VOID lapic_start_others(ULONG page) {
+    lapic_command(0, ICR_ALL_BUT_SELF | ICR_ASSERT | ICR_INIT);
+    lapic_command(0, ICR_ALL_BUT_SELF | ICR_ASSERT | ICR_STARTUP | page);
+    lapic_command(0, ICR_ALL_BUT_SELF | ICR_ASSERT | ICR_STARTUP | page);
+}
+
+BOOLEAN lapic_in_service(ULONG vector) {
+    return (lapic_read(LAPIC_ISR + vector / 32 * 16) >> (vector & 31u) & 1u) != 0;
+}
+
+BOOLEAN lapic_requested(ULONG vector) {
+    return (lapic_read(LAPIC_IRR + vector / 32 * 16) >> (vector & 31u) & 1u) != 0;
+}
+
+VOID lapic_timer_periodic(ULONG vector, ULONG ticks) {
+    lapic_write(LAPIC_TIMER_DIVIDE, TIMER_DIVIDE_BY_1);
+    lapic_write(LAPIC_LVT_TIMER, ticks == 0 ? LVT_MASKED : LVT_TIMER_PERIODIC | vector);
+    lapic_write(LAPIC_TIMER_INITIAL, ticks);
+}

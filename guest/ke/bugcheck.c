@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * KeBugCheckEx: stops every other CPU by NMI, saves all CPUs' registers in KiBugCheckData (include/hostif.h), raises the
+ * flag there, tells the host and ends the machine. The first caller wins; a CPU that comes second is frozen like the rest.
+ */
+#include "../../firmware/exitcode.h"
+#include "ki.h"
+
+#include "../hal/hal.h"
+#include "../monitor/monitor.h"
+
+#define PVPANIC_PORT 0x505
+#define PVPANIC_PANICKED 1
+#define FREEZE_SPINS 20000000u /* PAUSEs to wait for the others; one that never answers is left out of the record */
+
+KI_BUGCHECK_DATA KiBugCheckData;
+
+static volatile ULONG KiBugCheckOwner; /* CPU number + 1 of the first caller */
+static volatile LONG KiFrozen;         /* CPUs that have saved their registers */
+
+static VOID KiSaveControlRegisters(KI_BUGCHECK_CPU *cpu) {
+    __asm__("mov %%cr0, %0" : "=r"(cpu->Cr0));
+    __asm__("mov %%cr2, %0" : "=r"(cpu->Cr2));
+    __asm__("mov %%cr3, %0" : "=r"(cpu->Cr3));
+    __asm__("mov %%cr4, %0" : "=r"(cpu->Cr4));
+    cpu->Cr8 = __readcr8();
+}
+
+static VOID KiSaveFrame(KI_BUGCHECK_CPU *cpu, const KI_TRAP_FRAME *frame) {
+    KiSaveControlRegisters(cpu);
+    cpu->Rax = frame->Rax, cpu->Rcx = frame->Rcx, cpu->Rdx = frame->Rdx, cpu->Rbx = frame->Rbx;
+    cpu->Rsp = frame->Rsp, cpu->Rbp = frame->Rbp, cpu->Rsi = frame->Rsi, cpu->Rdi = frame->Rdi;
+    cpu->R8 = frame->R8, cpu->R9 = frame->R9, cpu->R10 = frame->R10, cpu->R11 = frame->R11;
+    cpu->R12 = frame->R12, cpu->R13 = frame->R13, cpu->R14 = frame->R14, cpu->R15 = frame->R15;
+    cpu->Rip = frame->Rip, cpu->Rflags = frame->Rflags;
+    cpu->Valid = 1;
+}
+
+VOID KiFreezeProcessor(KI_TRAP_FRAME *frame) {
+    PKPRCB prcb = KiCurrentPrcb();
+    ULONG owner = __atomic_load_n(&KiBugCheckOwner, __ATOMIC_ACQUIRE);
+    if (owner == 0) {
+        prcb->NmiCount++;
+        return; /* an NMI from outside, no bugcheck: counted */
+    }
+    if (owner == prcb->Number + 1) {
+        return;
+    }
+    KiSaveFrame(&KiBugCheckData.Cpu[prcb->Number], frame);
+    __atomic_add_fetch(&KiFrozen, 1, __ATOMIC_RELEASE);
+    for (;;) {
+        __asm__ volatile("cli; hlt" : : : "memory");
+    }
+}
+
+static VOID KiFreezeOthers(PKPRCB prcb) {
+    LONG others = 0;
+    for (ULONG cpu = 0; cpu < KiProcessorCount; cpu++) {
+        if (cpu != prcb->Number && KiPcr[cpu].Prcb.Running) {
+            others++;
+            lapic_nmi(KiPcr[cpu].Prcb.ApicId);
+        }
+    }
+    for (ULONG spins = 0; spins < FREEZE_SPINS && __atomic_load_n(&KiFrozen, __ATOMIC_ACQUIRE) != others; spins++) {
+        _mm_pause();
+    }
+}
+
+VOID KiBugCheckFrame(ULONG code, ULONG64 p1, ULONG64 p2, ULONG64 p3, ULONG64 p4, KI_TRAP_FRAME *frame) {
+    PKPRCB prcb = KiCurrentPrcb();
+    ULONG nobody = 0;
+    _disable();
+    if (!__atomic_compare_exchange_n(&KiBugCheckOwner, &nobody, prcb->Number + 1, FALSE, __ATOMIC_ACQ_REL,
+                                     __ATOMIC_ACQUIRE)) {
+        for (;;) { /* somebody else's bugcheck is under way, or ours failed: its NMI has come or will */
+            __asm__ volatile("hlt" : : : "memory");
+        }
+    }
+    KiBugCheckData.Code = code;
+    KiBugCheckData.Parameter[0] = p1;
+    KiBugCheckData.Parameter[1] = p2;
+    KiBugCheckData.Parameter[2] = p3;
+    KiBugCheckData.Parameter[3] = p4;
+    KiBugCheckData.Processor = prcb->Number;
+    KiBugCheckData.ProcessorCount = KiProcessorCount;
+    KiSaveFrame(&KiBugCheckData.Cpu[prcb->Number], frame);
+    KiFreezeOthers(prcb);
+    __atomic_store_n(&KiBugCheckData.Flag, KI_BUGCHECK_FLAG, __ATOMIC_RELEASE);
+    MonitorReportBugCheck(code);
+    __outbyte(PVPANIC_PORT, PVPANIC_PANICKED); /* pauses the machine where the harness asked for that */
+    __outbyte(EXIT_PORT, EXIT_BUGCHECK);
+    for (;;) {
+        __asm__ volatile("cli; hlt" : : : "memory");
+    }
+}
+
+VOID NTAPI KeBugCheckEx(ULONG BugCheckCode, ULONG_PTR P1, ULONG_PTR P2, ULONG_PTR P3, ULONG_PTR P4) {
+    KI_TRAP_FRAME frame;
+    RtlZeroMemory(&frame, sizeof frame);
+    ULONG64 *link = __builtin_frame_address(0);
+    frame.Rbp = link[0];
+    frame.Rip = KI_CALLER;
+    frame.Rsp = (ULONG64)(link + 2);
+    __asm__("mov %%rbx, %0\n\tmov %%rsi, %1\n\tmov %%rdi, %2\n\tmov %%r12, %3\n\tmov %%r13, %4\n\tmov %%r14, %5\n\t"
+            "mov %%r15, %6\n\tpushfq\n\tpopq %7"
+            : "=m"(frame.Rbx), "=m"(frame.Rsi), "=m"(frame.Rdi), "=m"(frame.R12), "=m"(frame.R13), "=m"(frame.R14),
+              "=m"(frame.R15), "=r"(frame.Rflags));
+    KiBugCheckFrame(BugCheckCode, P1, P2, P3, P4, &frame);
+}
+NT_EXPORT(KeBugCheckEx);
+
+static VOID NTAPI KiExportedBugCheck(ULONG BugCheckCode) {
+    KeBugCheckEx(BugCheckCode, 0, 0, 0, 0);
+}
+NT_EXPORT_AS(KiExportedBugCheck, KeBugCheck);

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kernel layer's own face: per-CPU data, trap frames, vectors, and the routines that other layers of the executive
+ * call but drivers do not. Public routines have their prototypes in the DDK headers; their contracts stand in nt.h.
+ */
+#pragma once
+
+#include "../include/ddk.h"
+#include "../include/hostif.h"
+
+/* Vector >> 4 is the IRQL (spec section 1, "the x64 level map"). */
+#define APC_VECTOR 0x1f
+#define DPC_VECTOR 0x2f
+#define CONSOLE_VECTOR 0x31  /* COM1 */
+#define HOST_VECTOR 0x32     /* COM2 */
+#define FIRST_DEVICE_VECTOR 0x40
+#define LAST_DEVICE_VECTOR 0xcf
+#define CLOCK_VECTOR 0xd1
+#define SPURIOUS_VECTOR 0xdf
+#define IPI_VECTOR 0xe1
+#define VECTOR_IRQL(vector) ((KIRQL)((vector) >> 4))
+#define CONSOLE_LEVEL 3
+#define DPC_ANY_CPU 0xff
+
+#define KI_CACHE_LINE 64
+
+/*
+ * What the trap stubs leave on the stack. Link makes the frame a link of the frame-pointer chain, so that a stack walk
+ * goes through an interrupt to what it interrupted.
+ */
+typedef struct _KI_TRAP_FRAME {
+    struct _KI_TRAP_FRAME *Previous; /* the frame that this interrupt interrupted, NULL for none */
+    ULONG64 PreviousIrql;
+    ULONG MxCsr;
+    ULONG Spare[3];
+    M128A Xmm[6]; /* XMM0 to XMM5: what the Microsoft convention calls volatile */
+    struct {
+        ULONG64 Rbp;
+        ULONG64 Rip;
+    } Link;
+    ULONG64 R15, R14, R13, R12, R11, R10, R9, R8, Rdi, Rsi, Rbp, Rbx, Rdx, Rcx, Rax;
+    ULONG64 Vector;
+    ULONG64 ErrorCode;
+    ULONG64 Rip, Cs, Rflags, Rsp, Ss;
+} KI_TRAP_FRAME;
+C_ASSERT(sizeof(KI_TRAP_FRAME) % 16 == 0);
+
+/* A queue of DPC objects: one for each CPU, and one that the first available CPU serves. */
+typedef struct _KI_DPC_QUEUE {
+    KSPIN_LOCK Lock; /* taken at HIGH_LEVEL: DPCs are queued at any IRQL */
+    LIST_ENTRY List;
+    volatile ULONG Depth;
+    ULONG Cpu; /* DPC_ANY_CPU for the shared one */
+} KI_DPC_QUEUE;
+
+/* The descriptor tables and emergency stacks of one CPU (ke/cpu.c). */
+typedef struct _KI_DESCRIPTORS KI_DESCRIPTORS;
+
+/* Follows the KPCR at the offset that driver binaries know: processor number at GS:[184h], thread at GS:[188h]. */
+typedef struct _KPRCB {
+    ULONG MxCsr;
+    ULONG Number;
+    PKTHREAD CurrentThread;
+    ULONG ApicId;
+    volatile LONG DpcRoutineActive; /* a DPC routine is running on this CPU */
+    KI_TRAP_FRAME *InterruptFrame;  /* innermost interrupt, NULL when none is being served */
+    PKDPC CurrentDpc;
+    TRACE_RING *TraceRing;
+    ULONG64 StackTop;               /* of the idle (on CPU 0: boot) thread */
+    volatile LONG DpcRequested;     /* a DPC software interrupt is on its way to this CPU */
+    volatile LONG64 InterruptCount;
+    volatile LONG64 DpcCount;
+    volatile LONG64 IpiCount;
+    volatile LONG64 ClockCount;
+    volatile LONG64 SpuriousCount;
+    volatile LONG64 NmiCount;
+    volatile LONG Running;          /* this CPU has finished its start */
+    KI_DESCRIPTORS *Descriptors;
+    __attribute__((aligned(KI_CACHE_LINE))) KI_DPC_QUEUE DpcQueue;
+} KPRCB, *PKPRCB;
+
+#define KPCR_PRCB_OFFSET 0x180
+
+typedef union _KIPCR {
+    KPCR Public;
+    struct {
+        UCHAR PublicBytes[KPCR_PRCB_OFFSET];
+        KPRCB Prcb;
+    };
+} __attribute__((aligned(KI_CACHE_LINE))) KIPCR;
+C_ASSERT(FIELD_OFFSET(KIPCR, Prcb) + FIELD_OFFSET(KPRCB, Number) == 0x184);
+C_ASSERT(FIELD_OFFSET(KIPCR, Prcb) + FIELD_OFFSET(KPRCB, CurrentThread) == 0x188);
+C_ASSERT(sizeof(KPCR) <= KPCR_PRCB_OFFSET);
+
+extern KIPCR KiPcr[MAXIMUM_CPUS];
+extern ULONG KiProcessorCount;
+
+static inline PKPRCB KiCurrentPrcb(VOID) {
+    return (PKPRCB)__readgsqword(FIELD_OFFSET(KPCR, CurrentPrcb));
+}
+
+static inline ULONG64 KiDisableInterrupts(VOID) {
+    ULONG64 flags;
+    __asm__ volatile("pushfq; popq %0; cli" : "=r"(flags) : : "memory");
+    return flags;
+}
+
+static inline VOID KiRestoreInterrupts(ULONG64 flags) {
+    if (flags & 0x200u) {
+        _enable();
+    }
+}
+
+#define KI_CALLER ((ULONG64)__builtin_return_address(0))
+
+/* ke/irql.c: raise and lower, each recorded in the trace. */
+KIRQL KiRaiseIrql(KIRQL irql, ULONG64 caller);
+VOID KiLowerIrql(KIRQL irql, ULONG64 caller);
+
+/* ke/spinlock.c: the lock word alone; the caller's IRQL keeps the holder on its CPU. caller goes into the trace. */
+VOID KiAcquireSpinLock(KSPIN_LOCK *lock, ULONG64 caller);
+BOOLEAN KiTryToAcquireSpinLock(KSPIN_LOCK *lock, ULONG64 caller);
+VOID KiReleaseSpinLock(KSPIN_LOCK *lock, ULONG64 caller);
+/* The same at HIGH_LEVEL and without trace records, for what the trace and the interrupt path themselves stand on. */
+KIRQL KiAcquireLockAtHigh(KSPIN_LOCK *lock);
+VOID KiReleaseLockFromHigh(KSPIN_LOCK *lock, KIRQL irql);
+
+/* ke/cpu.c */
+VOID KiInitializeProcessor(ULONG number, ULONG apic_id); /* each CPU, first thing: GDT, TSS, IDT, GS, CR0, CR4 */
+VOID KiCreateEmergencyStacks(ULONG number); /* boot CPU, for each CPU: double fault, NMI, machine check */
+
+/* ke/trap.c: what answers a vector. Handlers run at the vector's IRQL with interrupts on; EOI follows unless early. */
+typedef VOID KI_VECTOR_ROUTINE(KI_TRAP_FRAME *frame, PVOID context);
+VOID KiConnectVector(ULONG vector, KI_VECTOR_ROUTINE *routine, PVOID context, BOOLEAN early_eoi);
+VOID KiDisconnectVector(ULONG vector);
+VOID KiDispatchTrap(KI_TRAP_FRAME *frame); /* called by the stubs */
+
+/* ke/dpc.c */
+extern KI_DPC_QUEUE KiSharedDpcQueue;
+VOID KiInitializeDpcQueues(ULONG processors); /* boot CPU, before the others start */
+VOID KiConnectDpcInterrupt(VOID);
+VOID KiClockTickDpcs(PKPRCB prcb);            /* CLOCK_LEVEL: drains what low importance has left waiting */
+
+/* ke/interrupt.c: interrupt objects */
+typedef struct _KI_INTERRUPT_PARAMETERS {
+    PKSERVICE_ROUTINE ServiceRoutine;               /* or */
+    PKMESSAGE_SERVICE_ROUTINE MessageServiceRoutine;
+    PVOID ServiceContext;
+    ULONG MessageId;
+    PKSPIN_LOCK SpinLock; /* NULL: the object's own */
+    ULONG Vector;
+    KIRQL Irql;
+    KIRQL SynchronizeIrql;
+    KINTERRUPT_MODE Mode;
+    BOOLEAN ShareVector;
+    ULONG Cpu;            /* the CPU that the interrupt goes to, for the trace */
+} KI_INTERRUPT_PARAMETERS;
+
+NTSTATUS KiConnectInterrupt(const KI_INTERRUPT_PARAMETERS *parameters, PKINTERRUPT *interrupt); /* PASSIVE_LEVEL */
+VOID KiDisconnectInterrupt(PKINTERRUPT interrupt); /* PASSIVE_LEVEL; returns when no CPU runs its ISR */
+BOOLEAN KiQueryInterrupt(ULONG vector, PKINTERRUPT *interrupt, ULONG64 *count, ULONG64 *claimed);
+VOID KiSetInterruptCpu(PKINTERRUPT interrupt, ULONG cpu);
+ULONG KiAllocateVector(KIRQL irql); /* 0: none left at this level */
+VOID KiFreeVector(ULONG vector);
+
+/* ke/ipi.c: runs routine on every other CPU at IPI_LEVEL and waits for all. Caller below IPI_LEVEL. */
+typedef VOID KI_IPI_ROUTINE(PVOID context);
+VOID KiConnectIpi(VOID);
+VOID KiCallOthers(KI_IPI_ROUTINE *routine, PVOID context);
+
+/* ke/idle.c */
+VOID KiIdleLoop(VOID) __attribute__((noreturn));
+VOID KiWaitForInterrupt(VOID);      /* PASSIVE_LEVEL, interrupts off (on again at return): idle until something happens */
+BOOLEAN KiLeaveIdle(ULONG number);  /* interrupt entry: TRUE if the CPU was marked idle */
+ULONG KiFindIdleProcessor(ULONG after); /* an idle CPU other than `after`, DPC_ANY_CPU if none */
+
+/* ke/processor.c: boot CPU, once all CPUs run */
+VOID KiPublishProcessorCount(VOID);
+
+/* ke/clock.c */
+VOID KiConnectClock(VOID);
+extern ULONG KiClockPeriod100ns;
+
+/* ke/bugcheck.c */
+VOID KiBugCheckFrame(ULONG code, ULONG64 p1, ULONG64 p2, ULONG64 p3, ULONG64 p4, KI_TRAP_FRAME *frame)
+    __attribute__((noreturn));
+VOID KiFreezeProcessor(KI_TRAP_FRAME *frame); /* NMI: saves the registers and stops if a bugcheck is under way */
+
+/* ke/exports.c, ldr: a documented routine or variable that drivers may import. */
+typedef struct _KI_EXPORT {
+    const char *Name;
+    PVOID Address;
+} KI_EXPORT;
+
+#define NT_EXPORT_AS(symbol, name)                                                                                     \
+    static const KI_EXPORT KiExport_##name __attribute__((used, section("exports"))) = {#name, (PVOID)(symbol)}
+#define NT_EXPORT(name) NT_EXPORT_AS(name, name)

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What happens at a vector. An interrupt raises IRQL to its vector's, runs its routine with interrupts on, acknowledges,
+ * and restores the interrupted IRQL exactly (spec IRQL-6); an exception becomes its bugcheck.
+ */
+#include "frame.h"
+#include "ki.h"
+
+#include "../hal/hal.h"
+#include "../trace/trace.h"
+
+C_ASSERT(FIELD_OFFSET(KI_TRAP_FRAME, MxCsr) == KI_FRAME_MXCSR);
+C_ASSERT(FIELD_OFFSET(KI_TRAP_FRAME, Xmm) == KI_FRAME_XMM);
+C_ASSERT(FIELD_OFFSET(KI_TRAP_FRAME, Link) == KI_FRAME_LINK);
+C_ASSERT(FIELD_OFFSET(KI_TRAP_FRAME, R15) == KI_FRAME_R15);
+C_ASSERT(FIELD_OFFSET(KI_TRAP_FRAME, Rip) == KI_FRAME_RIP);
+
+#define TRAP_NMI 2
+#define TRAP_DOUBLE_FAULT 8
+#define TRAP_PAGE_FAULT 14
+#define TRAP_COUNT 32
+#define PAGE_FAULT_WRITE 0x2
+#define PAGE_FAULT_PRESENT 0x1
+#define PAGE_FAULT_FETCH 0x10
+
+typedef struct _KI_VECTOR {
+    KI_VECTOR_ROUTINE *Routine;
+    PVOID Context;
+    BOOLEAN EarlyEoi;
+} KI_VECTOR;
+
+static KI_VECTOR KiVectors[256];
+
+VOID KiConnectVector(ULONG vector, KI_VECTOR_ROUTINE *routine, PVOID context, BOOLEAN early_eoi) {
+    KiVectors[vector].Context = context;
+    KiVectors[vector].EarlyEoi = early_eoi;
+    /* Release: a CPU that sees the routine sees its context. */
+    __atomic_store_n(&KiVectors[vector].Routine, routine, __ATOMIC_RELEASE);
+}
+
+VOID KiDisconnectVector(ULONG vector) {
+    __atomic_store_n(&KiVectors[vector].Routine, NULL, __ATOMIC_RELEASE);
+}
+
+/* The bugcheck of a page fault depends on where it was and what was tried (bug-check-0xa, -0x50, -0xbe, -0xd1, -0xfc). */
+static VOID KiPageFault(KI_TRAP_FRAME *frame) {
+    ULONG64 address;
+    __asm__("mov %%cr2, %0" : "=r"(address));
+    ULONG64 access = frame->ErrorCode & PAGE_FAULT_FETCH ? 8 : frame->ErrorCode & PAGE_FAULT_WRITE ? 1 : 0;
+    KIRQL irql = (KIRQL)__readcr8();
+    if (frame->ErrorCode & PAGE_FAULT_PRESENT) {
+        ULONG code = access == 8 ? ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY : ATTEMPTED_WRITE_TO_READONLY_MEMORY;
+        KiBugCheckFrame(code, address, frame->ErrorCode, (ULONG64)frame, irql, frame);
+    }
+    if (irql >= DISPATCH_LEVEL) {
+        KiBugCheckFrame(IRQL_NOT_LESS_OR_EQUAL, address, irql, access, frame->Rip, frame);
+    }
+    KiBugCheckFrame(PAGE_FAULT_IN_NONPAGED_AREA, address, access, frame->Rip, 0, frame);
+}
+
+static VOID KiException(KI_TRAP_FRAME *frame) {
+    static const ULONG status[TRAP_COUNT] = {
+        [0] = (ULONG)STATUS_INTEGER_DIVIDE_BY_ZERO, [1] = (ULONG)STATUS_SINGLE_STEP,
+        [3] = (ULONG)STATUS_BREAKPOINT,             [4] = (ULONG)STATUS_INTEGER_OVERFLOW,
+        [5] = (ULONG)STATUS_ARRAY_BOUNDS_EXCEEDED,  [6] = (ULONG)STATUS_ILLEGAL_INSTRUCTION,
+        [13] = (ULONG)STATUS_ACCESS_VIOLATION,      [16] = (ULONG)STATUS_FLOAT_INVALID_OPERATION,
+        [17] = (ULONG)STATUS_DATATYPE_MISALIGNMENT, [19] = (ULONG)STATUS_FLOAT_INVALID_OPERATION,
+    };
+    switch (frame->Vector) {
+    case TRAP_NMI:
+        KiFreezeProcessor(frame);
+        return;
+    case TRAP_PAGE_FAULT:
+        KiPageFault(frame);
+        return;
+    default:
+        if (status[frame->Vector] != 0) {
+            KiBugCheckFrame(KMODE_EXCEPTION_NOT_HANDLED, (LONG64)(LONG)status[frame->Vector], frame->Rip, frame->Vector,
+                            frame->ErrorCode, frame);
+        }
+        KiBugCheckFrame(UNEXPECTED_KERNEL_MODE_TRAP, frame->Vector, frame->ErrorCode, frame->Rip, frame->Rsp, frame);
+    }
+}
+
+static VOID KiInterrupt(KI_TRAP_FRAME *frame) {
+    PKPRCB prcb = KiCurrentPrcb();
+    ULONG vector = (ULONG)frame->Vector;
+    frame->PreviousIrql = __readcr8();
+    frame->Previous = prcb->InterruptFrame;
+    prcb->InterruptFrame = frame;
+    __writecr8(VECTOR_IRQL(vector));
+    ULONG64 what = vector | frame->PreviousIrql << 8;
+    trace(TraceInterruptEnter, what, frame->Rip);
+    BOOLEAN was_idle = KiLeaveIdle(prcb->Number);
+    if (was_idle) {
+        trace(TraceIdleExit, 0, 0);
+    }
+    prcb->InterruptCount++;
+    KI_VECTOR *handler = &KiVectors[vector];
+    /* Acquire: pairs with KiConnectVector. */
+    KI_VECTOR_ROUTINE *routine = __atomic_load_n(&handler->Routine, __ATOMIC_ACQUIRE);
+    BOOLEAN acknowledge = vector != SPURIOUS_VECTOR; /* a spurious interrupt is not in service (Intel SDM 3, 10.9) */
+    if (routine == NULL) {
+        prcb->SpuriousCount++;
+        trace(TraceUnexpectedInterrupt, vector, frame->Rip);
+    } else {
+        if (handler->EarlyEoi) {
+            lapic_eoi();
+            acknowledge = FALSE;
+        }
+        _enable();
+        routine(frame, handler->Context);
+        _disable();
+    }
+    if (acknowledge) {
+        lapic_eoi();
+    }
+    __writecr8(frame->PreviousIrql);
+    trace(TraceInterruptExit, what, frame->Rip);
+    prcb->InterruptFrame = frame->Previous;
+}
+
+VOID KiDispatchTrap(KI_TRAP_FRAME *frame) {
+    if (frame->Vector < TRAP_COUNT && frame->Vector != APC_VECTOR) {
+        KiException(frame);
+    } else {
+        KiInterrupt(frame);
+    }
+}

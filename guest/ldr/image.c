@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The PE loader (PE Format specification, Microsoft's public documentation). Every offset in the file is checked before it
+ * is used: the bytes come from outside. Sections are copied by the guest itself, since code that the host wrote into RAM
+ * could be stale in the emulator's translation cache; then each section gets its own protection, write or execute.
+ */
+#include <ntimage.h>
+#include <string.h>
+
+#include "ldr.h"
+
+#include "../ke/ki.h"
+#include "../mm/mi.h"
+#include "../trace/trace.h"
+
+LDR_IMAGE LdrImages[MAXIMUM_IMAGES];
+
+#define LDR_MAXIMUM_SECTIONS 96
+
+typedef struct _LDR_WORK {
+    UCHAR *Base; /* where the image is mapped, writable until it is protected */
+    const IMAGE_NT_HEADERS64 *Headers;
+    const IMAGE_SECTION_HEADER *Sections;
+    ULONG64 Size;  /* bytes mapped */
+    ULONG64 Pages;
+    ULONG64 Physical;
+} LDR_WORK;
+
+static BOOLEAN LdrWithin(ULONG64 limit, ULONG64 offset, ULONG64 bytes) {
+    return offset <= limit && bytes <= limit - offset;
+}
+
+static NTSTATUS LdrCheckHeaders(const UCHAR *file, ULONG64 bytes, LDR_WORK *work) {
+    const IMAGE_DOS_HEADER *dos = (const IMAGE_DOS_HEADER *)file;
+    if (bytes < sizeof *dos || dos->e_magic != IMAGE_DOS_SIGNATURE ||
+        !LdrWithin(bytes, (ULONG)dos->e_lfanew, sizeof(IMAGE_NT_HEADERS64))) {
+        return STATUS_INVALID_IMAGE_FORMAT;
+    }
+    const IMAGE_NT_HEADERS64 *headers = (const IMAGE_NT_HEADERS64 *)(file + dos->e_lfanew);
+    ULONG64 sections = (ULONG64)dos->e_lfanew + FIELD_OFFSET(IMAGE_NT_HEADERS64, OptionalHeader) +
+                       headers->FileHeader.SizeOfOptionalHeader;
+    ULONG count = headers->FileHeader.NumberOfSections;
+    if (headers->Signature != IMAGE_NT_SIGNATURE || headers->FileHeader.Machine != IMAGE_FILE_MACHINE_AMD64 ||
+        headers->OptionalHeader.Magic != IMAGE_NT_OPTIONAL_HDR64_MAGIC || count > LDR_MAXIMUM_SECTIONS ||
+        headers->OptionalHeader.SectionAlignment != PAGE_SIZE ||
+        headers->FileHeader.SizeOfOptionalHeader < sizeof(IMAGE_OPTIONAL_HEADER64) ||
+        !LdrWithin(bytes, sections, count * sizeof(IMAGE_SECTION_HEADER)) ||
+        headers->OptionalHeader.SizeOfHeaders > bytes ||
+        headers->OptionalHeader.SizeOfHeaders > headers->OptionalHeader.SizeOfImage ||
+        headers->OptionalHeader.AddressOfEntryPoint >= headers->OptionalHeader.SizeOfImage) {
+        return STATUS_INVALID_IMAGE_FORMAT;
+    }
+    work->Headers = headers;
+    work->Sections = (const IMAGE_SECTION_HEADER *)(file + sections);
+    work->Size = headers->OptionalHeader.SizeOfImage;
+    for (ULONG i = 0; i < count; i++) {
+        const IMAGE_SECTION_HEADER *section = &work->Sections[i];
+        ULONG raw = section->SizeOfRawData;
+        if ((section->VirtualAddress & (PAGE_SIZE - 1)) != 0 || !LdrWithin(bytes, section->PointerToRawData, raw) ||
+            !LdrWithin(work->Size, section->VirtualAddress, section->Misc.VirtualSize)) {
+            return STATUS_INVALID_IMAGE_FORMAT;
+        }
+    }
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS LdrMap(LDR_WORK *work) {
+    work->Pages = BYTES_TO_PAGES(work->Size);
+    work->Physical = MiAllocatePages(work->Pages);
+    if (work->Physical == 0) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
+    ULONG64 address = MiReserveSystem(work->Pages);
+    if (address == 0 || !MiMapPages(address, work->Physical, work->Pages, MiReadWrite)) {
+        MiFreePages(work->Physical, work->Pages);
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
+    work->Base = (UCHAR *)address;
+    return STATUS_SUCCESS;
+}
+
+static VOID LdrUnmap(ULONG64 base, ULONG64 pages) {
+    ULONG64 physical;
+    MiTranslate(base, &physical);
+    MiUnmapPages(base, pages);
+    MiFlushTb();
+    MiReleaseSystem(base, pages);
+    MiFreePages(physical, pages);
+}
+
+static VOID LdrCopySections(const UCHAR *file, const LDR_WORK *work) {
+    RtlZeroMemory(work->Base, work->Pages << PAGE_SHIFT);
+    RtlCopyMemory(work->Base, file, work->Headers->OptionalHeader.SizeOfHeaders);
+    for (ULONG i = 0; i < work->Headers->FileHeader.NumberOfSections; i++) {
+        const IMAGE_SECTION_HEADER *section = &work->Sections[i];
+        ULONG bytes = section->SizeOfRawData;
+        if (bytes > section->Misc.VirtualSize) {
+            bytes = section->Misc.VirtualSize;
+        }
+        RtlCopyMemory(work->Base + section->VirtualAddress, file + section->PointerToRawData, bytes);
+    }
+}
+
+static const IMAGE_DATA_DIRECTORY *LdrDirectory(const LDR_WORK *work, ULONG index) {
+    const IMAGE_DATA_DIRECTORY *directory = &work->Headers->OptionalHeader.DataDirectory[index];
+    BOOLEAN present = index < work->Headers->OptionalHeader.NumberOfRvaAndSizes && directory->Size != 0;
+    return present ? directory : NULL;
+}
+
+static NTSTATUS LdrRelocate(const LDR_WORK *work) {
+    ULONG64 delta = (ULONG64)work->Base - work->Headers->OptionalHeader.ImageBase;
+    const IMAGE_DATA_DIRECTORY *directory = LdrDirectory(work, IMAGE_DIRECTORY_ENTRY_BASERELOC);
+    if (delta == 0) {
+        return STATUS_SUCCESS;
+    }
+    if (directory == NULL) {
+        return work->Headers->FileHeader.Characteristics & IMAGE_FILE_RELOCS_STRIPPED ? STATUS_INVALID_IMAGE_FORMAT
+                                                                                      : STATUS_SUCCESS;
+    }
+    if (!LdrWithin(work->Size, directory->VirtualAddress, directory->Size)) {
+        return STATUS_INVALID_IMAGE_FORMAT;
+    }
+    ULONG64 offset = 0;
+    while (directory->Size - offset >= sizeof(IMAGE_BASE_RELOCATION)) {
+        const IMAGE_BASE_RELOCATION *block = (const VOID *)(work->Base + directory->VirtualAddress + offset);
+        if (block->SizeOfBlock < sizeof *block || block->SizeOfBlock > directory->Size - offset) {
+            return STATUS_INVALID_IMAGE_FORMAT;
+        }
+        const USHORT *entries = (const USHORT *)(block + 1);
+        for (ULONG i = 0; i < (block->SizeOfBlock - sizeof *block) / sizeof(USHORT); i++) {
+            ULONG64 target = (ULONG64)block->VirtualAddress + (entries[i] & 0xfffu);
+            if (entries[i] >> 12 == IMAGE_REL_BASED_ABSOLUTE) {
+                continue;
+            }
+            if (entries[i] >> 12 != IMAGE_REL_BASED_DIR64 || !LdrWithin(work->Size, target, sizeof(ULONG64))) {
+                return STATUS_INVALID_IMAGE_FORMAT;
+            }
+            *(ULONG64 __attribute__((aligned(1))) *)(work->Base + target) += delta;
+        }
+        offset += block->SizeOfBlock;
+    }
+    return STATUS_SUCCESS;
+}
+
+/* A NUL-terminated string inside the image, NULL if it does not end there. */
+static const char *LdrString(const LDR_WORK *work, ULONG64 offset) {
+    for (ULONG64 i = offset; i < work->Size; i++) {
+        if (work->Base[i] == 0) {
+            return (const char *)work->Base + offset;
+        }
+    }
+    return NULL;
+}
+
+static NTSTATUS LdrResolveModule(const LDR_WORK *work, const IMAGE_IMPORT_DESCRIPTOR *import, const char *image) {
+    ULONG64 slot = import->FirstThunk;
+    ULONG64 lookup = import->OriginalFirstThunk != 0 ? import->OriginalFirstThunk : import->FirstThunk;
+    const char *module = LdrString(work, import->Name);
+    NTSTATUS status = STATUS_SUCCESS;
+    for (;; slot += sizeof(ULONG64), lookup += sizeof(ULONG64)) {
+        if (module == NULL || !LdrWithin(work->Size, lookup, sizeof(ULONG64)) ||
+            !LdrWithin(work->Size, slot, sizeof(ULONG64))) {
+            return STATUS_INVALID_IMAGE_FORMAT;
+        }
+        ULONG64 thunk = *(const ULONG64 *)(work->Base + lookup);
+        if (thunk == 0) {
+            return status;
+        }
+        if (IMAGE_SNAP_BY_ORDINAL64(thunk)) {
+            DbgPrint("ldr: %s imports ordinal %I64u of %s: only imports by name can be resolved\n", image,
+                     IMAGE_ORDINAL64(thunk), module);
+            status = STATUS_ORDINAL_NOT_FOUND;
+            continue;
+        }
+        const char *name = LdrString(work, thunk + FIELD_OFFSET(IMAGE_IMPORT_BY_NAME, Name));
+        PVOID address = name == NULL ? NULL : LdrFindExport(name);
+        if (address == NULL) {
+            DbgPrint("ldr: %s imports %s!%s, which this kernel does not export\n", image, module, name);
+            status = STATUS_PROCEDURE_NOT_FOUND;
+            continue;
+        }
+        *(PVOID *)(work->Base + slot) = address;
+    }
+}
+
+static NTSTATUS LdrResolveImports(const LDR_WORK *work, const char *name) {
+    const IMAGE_DATA_DIRECTORY *directory = LdrDirectory(work, IMAGE_DIRECTORY_ENTRY_IMPORT);
+    NTSTATUS status = STATUS_SUCCESS;
+    if (directory == NULL) {
+        return STATUS_SUCCESS;
+    }
+    for (ULONG64 offset = directory->VirtualAddress;; offset += sizeof(IMAGE_IMPORT_DESCRIPTOR)) {
+        if (!LdrWithin(work->Size, offset, sizeof(IMAGE_IMPORT_DESCRIPTOR))) {
+            return STATUS_INVALID_IMAGE_FORMAT;
+        }
+        const IMAGE_IMPORT_DESCRIPTOR *import = (const VOID *)(work->Base + offset);
+        if (import->Name == 0) {
+            return status;
+        }
+        NTSTATUS one = LdrResolveModule(work, import, name);
+        status = NT_SUCCESS(one) ? status : one;
+    }
+}
+
+static NTSTATUS LdrProtect(const LDR_WORK *work) {
+    if (!MiMapPages((ULONG64)work->Base, work->Physical, 1, MiReadOnly)) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
+    for (ULONG i = 0; i < work->Headers->FileHeader.NumberOfSections; i++) {
+        const IMAGE_SECTION_HEADER *section = &work->Sections[i];
+        ULONG flags = section->Characteristics;
+        ULONG64 pages = BYTES_TO_PAGES((ULONG64)section->Misc.VirtualSize);
+        MI_PROTECTION protection = flags & IMAGE_SCN_MEM_EXECUTE ? MiReadExecute
+                                   : flags & IMAGE_SCN_MEM_WRITE ? MiReadWrite
+                                                                 : MiReadOnly;
+        if ((flags & IMAGE_SCN_MEM_EXECUTE) != 0 && (flags & IMAGE_SCN_MEM_WRITE) != 0) {
+            DbgPrint("ldr: section %.8s is both writable and executable, which is refused\n", section->Name);
+            return STATUS_INVALID_IMAGE_FORMAT;
+        }
+        if (!MiMapPages((ULONG64)work->Base + section->VirtualAddress, work->Physical + section->VirtualAddress, pages,
+                        protection)) {
+            return STATUS_INSUFFICIENT_RESOURCES;
+        }
+    }
+    MiFlushTb();
+    return STATUS_SUCCESS;
+}
+
+static LDR_IMAGE *LdrFreeEntry(VOID) {
+    for (ULONG i = 0; i < MAXIMUM_IMAGES; i++) {
+        if (LdrImages[i].Base == 0) {
+            return &LdrImages[i];
+        }
+    }
+    return NULL;
+}
+
+NTSTATUS LdrLoadImage(const UCHAR *file, ULONG64 bytes, const char *name, LDR_IMAGE **image) {
+    LDR_WORK work = {0};
+    LDR_IMAGE *entry = LdrFreeEntry();
+    if (entry == NULL) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
+    NTSTATUS status = LdrCheckHeaders(file, bytes, &work);
+    if (!NT_SUCCESS(status) || !NT_SUCCESS(status = LdrMap(&work))) {
+        return status;
+    }
+    LdrCopySections(file, &work);
+    status = LdrRelocate(&work);
+    if (NT_SUCCESS(status)) {
+        status = LdrResolveImports(&work, name);
+    }
+    if (NT_SUCCESS(status)) {
+        status = LdrProtect(&work);
+    }
+    if (!NT_SUCCESS(status)) {
+        LdrUnmap((ULONG64)work.Base, work.Pages);
+        return status;
+    }
+    entry->Size = work.Size;
+    entry->EntryPoint = (ULONG64)work.Base + work.Headers->OptionalHeader.AddressOfEntryPoint;
+    RtlZeroMemory(entry->Name, sizeof entry->Name);
+    for (ULONG i = 0; i < sizeof entry->Name - 1 && name[i] != 0; i++) {
+        entry->Name[i] = name[i];
+    }
+    entry->Base = (ULONG64)work.Base;
+    trace(TraceImageLoad, entry->Base, entry->Size);
+    *image = entry;
+    return STATUS_SUCCESS;
+}
+
+VOID LdrUnloadImage(LDR_IMAGE *image) {
+    ULONG64 base = image->Base;
+    trace(TraceImageUnload, base, image->Size);
+    image->Base = 0;
+    LdrUnmap(base, BYTES_TO_PAGES(image->Size));
+}
+
+LDR_IMAGE *LdrFindImage(ULONG64 base) {
+    for (ULONG i = 0; i < MAXIMUM_IMAGES; i++) {
+        if (base != 0 && LdrImages[i].Base == base) {
+            return &LdrImages[i];
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Loads PE32+ driver images. PASSIVE_LEVEL; does not wait; no locks held. */
+#pragma once
+
+#include "../include/hostif.h"
+
+/*
+ * Maps an image from memory, relocates it, resolves its imports and lists it in LdrImages. Errors, machine unharmed:
+ * STATUS_INVALID_IMAGE_FORMAT (not a whole PE32+ x64 native image), STATUS_PROCEDURE_NOT_FOUND (an import that the
+ * kernel does not export; its name is printed), STATUS_INSUFFICIENT_RESOURCES.
+ */
+NTSTATUS LdrLoadImage(const UCHAR *file, ULONG64 bytes, const char *name, LDR_IMAGE **image);
+VOID LdrUnloadImage(LDR_IMAGE *image);
+LDR_IMAGE *LdrFindImage(ULONG64 base); /* NULL if none is loaded there */
+PVOID LdrFindExport(const char *name); /* NULL: not exported */

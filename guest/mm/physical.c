@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Physical pages: a bitmap, one bit a page, first fit from where the last search ended. Memory below 1 MiB is left alone. */
+#include "mi.h"
+
+#include "../ke/ki.h"
+
+#define LOW_MEMORY_END 0x100000ull
+
+extern UCHAR KiImageEnd[];
+
+static ULONG64 *MiBitmap; /* bit set: in use, or not RAM */
+static ULONG64 MiPageLimit;
+static ULONG64 MiHint;
+static ULONG64 MiFreeCount;
+static ULONG64 MiTotalCount;
+static KSPIN_LOCK MiPageLock;
+
+static BOOLEAN MiIsUsed(ULONG64 page) {
+    return (MiBitmap[page / 64] >> (page & 63u) & 1u) != 0;
+}
+
+static VOID MiMark(ULONG64 first, ULONG64 count, BOOLEAN used) {
+    for (ULONG64 page = first; page < first + count; page++) {
+        ULONG64 bit = 1ull << (page & 63u);
+        MiBitmap[page / 64] = used ? MiBitmap[page / 64] | bit : MiBitmap[page / 64] & ~bit;
+    }
+}
+
+VOID MiInitializePhysical(const BOOT_BLOCK *block) {
+    ULONG64 end = ROUND_TO_PAGES((ULONG64)KiImageEnd - MI_KERNEL_BASE);
+    for (ULONG i = 0; i < block->RangeCount; i++) {
+        ULONG64 limit = (block->Range[i].Base + block->Range[i].Bytes) >> PAGE_SHIFT;
+        MiPageLimit = limit > MiPageLimit ? limit : MiPageLimit;
+    }
+    ULONG64 bitmap_bytes = (MiPageLimit + 63) / 64 * sizeof(ULONG64);
+    MiBitmap = MiPhysicalToVirtual(end);
+    RtlFillMemory(MiBitmap, bitmap_bytes, 0xff);
+    ULONG64 first_free = ROUND_TO_PAGES(end + bitmap_bytes);
+    for (ULONG i = 0; i < block->RangeCount; i++) {
+        ULONG64 base = ROUND_TO_PAGES(block->Range[i].Base);
+        ULONG64 limit = (block->Range[i].Base + block->Range[i].Bytes) & ~(PAGE_SIZE - 1ull);
+        MiTotalCount += limit > base ? (limit - base) >> PAGE_SHIFT : 0;
+        if (base < first_free) {
+            base = first_free;
+        }
+        if (base >= LOW_MEMORY_END && base < limit) {
+            MiMark(base >> PAGE_SHIFT, (limit - base) >> PAGE_SHIFT, FALSE);
+            MiFreeCount += (limit - base) >> PAGE_SHIFT;
+        }
+    }
+    MiHint = first_free >> PAGE_SHIFT;
+}
+
+static ULONG64 MiFindRun(ULONG64 from, ULONG64 limit, ULONG64 count) {
+    ULONG64 run = 0;
+    for (ULONG64 page = from; page < limit; page++) {
+        run = MiIsUsed(page) ? 0 : run + 1;
+        if (run == count) {
+            return page + 1 - count;
+        }
+    }
+    return 0;
+}
+
+ULONG64 MiAllocatePages(ULONG64 count) {
+    KIRQL irql = KiAcquireLockAtHigh(&MiPageLock);
+    ULONG64 page = MiFindRun(MiHint, MiPageLimit, count);
+    if (page == 0) {
+        page = MiFindRun(0, MiPageLimit, count);
+    }
+    if (page != 0) {
+        MiMark(page, count, TRUE);
+        MiFreeCount -= count;
+        MiHint = page + count;
+    }
+    KiReleaseLockFromHigh(&MiPageLock, irql);
+    return page << PAGE_SHIFT;
+}
+
+VOID MiFreePages(ULONG64 physical, ULONG64 count) {
+    KIRQL irql = KiAcquireLockAtHigh(&MiPageLock);
+    MiMark(physical >> PAGE_SHIFT, count, FALSE);
+    MiFreeCount += count;
+    KiReleaseLockFromHigh(&MiPageLock, irql);
+}
+
+ULONG64 MiFreePageCount(VOID) {
+    return MiFreeCount;
+}
+
+ULONG64 MiTotalPageCount(VOID) {
+    return MiTotalCount;
+}

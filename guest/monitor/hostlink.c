@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Requests from the harness. The request itself lies in HostMailbox; what arrives here is only word that it is there: a
+ * frame on COM2, or the value of a read from the rendezvous device, which the harness answers when it has a request and
+ * which holds the whole machine until then.
+ */
+#include "monitor.h"
+
+#include "../hal/hal.h"
+#include "../hal/regs.h"
+#include "../ke/ki.h"
+#include "../mm/mi.h"
+#include "../rtl/rtl.h"
+#include "../trace/trace.h"
+
+#define RENDEZVOUS_VENDOR 0x1d1c
+#define RENDEZVOUS_DEVICE 0x0001
+#define MAILBOX_BUFFER_BYTES (4u << 20)
+#define MAILBOX_SMALL_RAM_PAGES (48u << 8) /* below 48 MiB of RAM, a smaller buffer */
+#define MAILBOX_SMALL_BUFFER_BYTES (1u << 20)
+
+HOST_MAILBOX HostMailbox;
+
+static volatile ULONG *RendezvousRegister;
+static volatile ULONG HostPendingSequence; /* 0: none. Written by the interrupt, taken by the boot CPU's loop */
+
+static struct {
+    UCHAR Bytes[sizeof(HOST_FRAME)];
+    ULONG Count;
+} HostIncoming;
+
+static BOOLEAN HostFrameIsGood(const HOST_FRAME *frame) {
+    return frame->Magic == HOST_FRAME_MAGIC && frame->Crc == RtlpCrc32(frame, FIELD_OFFSET(HOST_FRAME, Crc));
+}
+
+/* COM2's interrupt, at CONSOLE_LEVEL on the boot CPU. Bytes that start no good frame are passed over one at a time. */
+static VOID HostLinkInterrupt(KI_TRAP_FRAME *trap, PVOID context) {
+    UCHAR byte;
+    UNREFERENCED_PARAMETER(trap);
+    UNREFERENCED_PARAMETER(context);
+    while (uart_read(UART_COM2, &byte)) {
+        HostIncoming.Bytes[HostIncoming.Count++] = byte;
+        if (HostIncoming.Count < sizeof(HOST_FRAME)) {
+            continue;
+        }
+        HOST_FRAME frame;
+        RtlCopyMemory(&frame, HostIncoming.Bytes, sizeof frame);
+        if (HostFrameIsGood(&frame)) {
+            if (frame.Type == HostFrameRequest) {
+                HostPendingSequence = frame.Sequence;
+            }
+            HostIncoming.Count = 0;
+        } else {
+            HostIncoming.Count--;
+            RtlMoveMemory(HostIncoming.Bytes, HostIncoming.Bytes + 1, HostIncoming.Count);
+        }
+    }
+}
+
+VOID HostLinkInitialize(VOID) {
+    ULONG64 bytes = MiTotalPageCount() < MAILBOX_SMALL_RAM_PAGES ? MAILBOX_SMALL_BUFFER_BYTES : MAILBOX_BUFFER_BYTES;
+    HostMailbox.BufferPhysical = MiAllocatePages(BYTES_TO_PAGES(bytes));
+    if (HostMailbox.BufferPhysical == 0) {
+        KeBugCheckEx(INSTALL_MORE_MEMORY, MiTotalPageCount(), BYTES_TO_PAGES(bytes), 4, MiFreePageCount());
+    }
+    HostMailbox.BufferBytes = bytes;
+    if (HostBootOptions.Transport == HostTransportRendezvous) {
+        const BOOT_PCI_FUNCTION *function = HalpFindFunctionById(RENDEZVOUS_VENDOR, RENDEZVOUS_DEVICE);
+        if (function == NULL) {
+            KeBugCheckEx(PHASE0_INITIALIZATION_FAILED, 3, RENDEZVOUS_VENDOR, RENDEZVOUS_DEVICE, 0);
+        }
+        RendezvousRegister = MiMapDevice(function->Bar[0].Base, sizeof(ULONG));
+    }
+    uart_initialize(UART_COM2, UART_FIFO_ON_14);
+    KiConnectVector(HOST_VECTOR, HostLinkInterrupt, NULL, FALSE);
+    ioapic_route(UART_COM2_PIN, HOST_VECTOR, KiPcr[0].Prcb.ApicId, FALSE);
+}
+
+BOOLEAN HostLinkIsRendezvous(VOID) {
+    return RendezvousRegister != NULL;
+}
+
+BOOLEAN HostLinkPending(VOID) {
+    return HostPendingSequence != 0;
+}
+
+VOID HostLinkSend(HOST_FRAME_TYPE type, ULONG sequence) {
+    HOST_FRAME frame = {
+        .Magic = HOST_FRAME_MAGIC,
+        .Type = (UCHAR)type,
+        .Cpu = (UCHAR)KiCurrentPrcb()->Number,
+        .Irql = (UCHAR)__readcr8(),
+        .Sequence = sequence,
+    };
+    frame.Crc = RtlpCrc32(&frame, FIELD_OFFSET(HOST_FRAME, Crc));
+    uart_write(UART_COM2, (const UCHAR *)&frame, sizeof frame);
+}
+
+VOID HostLinkServe(VOID) {
+    ULONG sequence;
+    if (HostLinkIsRendezvous()) {
+        sequence = *RendezvousRegister;
+        trace(TraceRendezvous, sequence, 0);
+    } else {
+        sequence = HostPendingSequence;
+        HostPendingSequence = 0;
+    }
+    HOST_REQUEST request = HostMailbox.Request;
+    if (request.Sequence != sequence) {
+        return; /* word of a request that is not there: nothing to answer */
+    }
+    trace(TraceHostRequest, sequence, request.Code);
+    HOST_REPLY reply = {.Status = STATUS_SUCCESS};
+    HostExecute(&request, &reply);
+    HostMailbox.Reply.Status = reply.Status;
+    RtlCopyMemory(HostMailbox.Reply.Value, reply.Value, sizeof reply.Value);
+    trace(TraceHostReply, sequence, (ULONG)reply.Status);
+    /* Release: the host takes the reply as complete once it sees its sequence number. */
+    __atomic_store_n(&HostMailbox.Reply.Sequence, sequence, __ATOMIC_RELEASE);
+    HostLinkSend(HostFrameReply, sequence);
+}

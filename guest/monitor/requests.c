@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What each request of the harness does. Their arguments and values are named in include/hostif.h. */
+#include "monitor.h"
+
+#include "../io/iop.h"
+#include "../ke/ki.h"
+#include "../ldr/ldr.h"
+#include "../mm/mi.h"
+
+typedef struct _HOST_CLOCK_PAIR {
+    ULONG64 Host; /* CLOCK_MONOTONIC, ns */
+    ULONG64 Tsc;
+} HOST_CLOCK_PAIR;
+
+static NTSTATUS HostLoadDriver(const HOST_REQUEST *request, HOST_REPLY *reply) {
+    const char *buffer = MiPhysicalToVirtual(HostMailbox.BufferPhysical);
+    ULONG64 bytes = request->Argument[0];
+    ULONG64 name = request->Argument[1];
+    LDR_IMAGE *image;
+    if (bytes > HostMailbox.BufferBytes || name >= HostMailbox.BufferBytes) {
+        return STATUS_INVALID_PARAMETER;
+    }
+    NTSTATUS status = LdrLoadImage((const UCHAR *)buffer, bytes, buffer + name, &image);
+    if (!NT_SUCCESS(status)) {
+        return status;
+    }
+    reply->Value[0] = image->Base;
+    reply->Value[1] = image->Size;
+    reply->Value[2] = image->EntryPoint;
+    status = IopStartDriver(image);
+    reply->Value[3] = (ULONG)status;
+    if (!NT_SUCCESS(status)) {
+        LdrUnloadImage(image);
+    }
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS HostUnloadDriver(const HOST_REQUEST *request) {
+    LDR_IMAGE *image = LdrFindImage(request->Argument[0]);
+    if (image == NULL) {
+        return STATUS_OBJECT_NAME_NOT_FOUND;
+    }
+    NTSTATUS status = IopStopDriver(image);
+    if (NT_SUCCESS(status)) {
+        LdrUnloadImage(image);
+    }
+    return status;
+}
+
+/*
+ * The host stores its clock in HostMailbox.HostClock over and over; each change is noted with the TSC at which it was
+ * seen. The pair with the least distance bounds the offset of the two clocks to well below a microsecond.
+ */
+static ULONG64 HostCollectClockPairs(ULONG64 wanted) {
+    HOST_CLOCK_PAIR *pairs = MiPhysicalToVirtual(HostMailbox.BufferPhysical);
+    ULONG64 limit = HostMailbox.BufferBytes / sizeof *pairs;
+    ULONG64 last = HostMailbox.HostClock;
+    ULONG64 count = 0;
+    while (count < wanted && count < limit) {
+        ULONG64 now = HostMailbox.HostClock;
+        if (now == 0) {
+            break; /* the host has stopped */
+        }
+        if (now != last) {
+            pairs[count].Host = now;
+            pairs[count].Tsc = __rdtsc();
+            count++;
+            last = now;
+        }
+    }
+    return count;
+}
+
+VOID HostExecute(const HOST_REQUEST *request, HOST_REPLY *reply) {
+    switch (request->Code) {
+    case HostRequestPing:
+        reply->Value[0] = __rdtsc();
+        break;
+    case HostRequestLoadDriver:
+        reply->Status = HostLoadDriver(request, reply);
+        break;
+    case HostRequestStartDevice:
+        reply->Status = IopStartDevice(request->Argument[0], (ULONG)request->Argument[1], &reply->Value[0],
+                                       &reply->Value[1]);
+        break;
+    case HostRequestUnloadDriver:
+        reply->Status = HostUnloadDriver(request);
+        break;
+    case HostRequestTraceMask:
+        reply->Value[0] = __atomic_exchange_n(&TraceControl.Mask, request->Argument[0], __ATOMIC_SEQ_CST);
+        break;
+    case HostRequestTimeSync:
+        reply->Value[0] = HostCollectClockPairs(request->Argument[0]);
+        break;
+    case HostRequestRetarget:
+        reply->Status = IopRetargetMessages((ULONG)request->Argument[0], (ULONG)request->Argument[1]);
+        break;
+    case HostRequestIdle:
+        for (ULONG64 i = 0; i < request->Argument[0]; i++) {
+            _mm_pause();
+        }
+        break;
+    default:
+        reply->Status = STATUS_NOT_IMPLEMENTED;
+        break;
+    }
+}

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A trace on disk: `<run>/trace/cpuNN.bin`, the raw records of each CPU, and `<run>/trace/meta.json`, all it takes to read them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dirql.errors import UsageError
+from dirql.trace.accounting import Accounting
+from dirql.trace.clock import Clock
+from dirql.trace.schema import EventTable, Records, record_dtype
+
+if TYPE_CHECKING:
+    from dirql.trace.decode import Trace
+
+FORMAT_VERSION = 1
+MODES = ("mt", "icount", "kvm")
+DEFAULT_SKEW_NS = 250
+"""By how much two CPUs' records may contradict each other where they really run at once; see `TraceMeta.skew`."""
+
+_META = "meta.json"
+
+
+@dataclass(frozen=True)
+class TraceMeta:
+    """All that is needed to read and to judge the records beside it.
+
+    Attributes:
+        events: the guest's events.
+        record_fields: field -> (offset, size) of `TRACE_RECORD`.
+        record_size: bytes of a record.
+        mode: `mt`, `icount` or `kvm`.
+        cpus: number of CPUs.
+        clock: the TSC's rate, and its relation to the host's clock.
+        mask: bit n: event n was recorded all the time. Where a clause needs an event that was not, it is not judged.
+        lost: per CPU, records that the guest made or would have made and that are not in the files.
+        cut: the machine ended under the trace: what happened last is missing.
+        horizon: TSC up to which the files hold what every CPU did; later records are ignored, because the rings were read
+            one after another. None where all CPUs stood still when they were read.
+        skew_ns: see `skew`; None for the mode's default.
+        symbols: (address, size in bytes, name) of what the records may point to.
+        accounting: the host's counts of interrupts, where it kept any.
+        notes: what the collector wants a reader to know.
+    """
+
+    events: EventTable
+    record_fields: dict[str, tuple[int, int]]
+    record_size: int
+    mode: str
+    cpus: int
+    clock: Clock
+    mask: int = (1 << 64) - 1
+    lost: tuple[int, ...] = ()
+    cut: bool = False
+    horizon: int | None = None
+    skew_ns: float | None = None
+    symbols: tuple[tuple[int, int, str], ...] = ()
+    accounting: Accounting | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        """Check the mode.
+
+        Raises:
+            UsageError: if the mode is unknown.
+        """
+        if self.mode not in MODES:
+            raise UsageError(f"trace mode {self.mode!r} is none of {', '.join(MODES)}")
+
+    @property
+    def dtype(self) -> np.dtype[np.void]:
+        """The numpy type of a record."""
+        return record_dtype(self.record_fields, self.record_size)
+
+    @property
+    def skew(self) -> float:
+        """By how many ns two CPUs' records may be in the wrong order.
+
+        In icount mode one thread runs all CPUs on one virtual clock: 0. Otherwise RDTSC is no serialising instruction:
+        the one that stamps LockAcquired may execute before the locked instruction that won the lock has completed, so
+        the stamp may be earlier than the acquisition, by about the time of a contended locked instruction. (The stamp
+        of LockReleased cannot be late: stores become visible only after the instructions before them have retired.)
+        To that comes what the sockets' TSCs differ by. 250 ns covers both with room, and is far below the microseconds
+        for which a broken lock lets two holders in.
+        """
+        if self.skew_ns is not None:
+            return self.skew_ns
+        return 0.0 if self.mode == "icount" else float(DEFAULT_SKEW_NS)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON data."""
+        return {
+            "version": FORMAT_VERSION,
+            "events": dict(self.events.numbers),
+            "record_fields": {name: list(place) for name, place in self.record_fields.items()},
+            "record_size": self.record_size,
+            "mode": self.mode,
+            "cpus": self.cpus,
+            "clock": {"tsc_hz": self.clock.tsc_hz, "host_ns": self.clock.host_ns, "tsc": self.clock.tsc},
+            "mask": self.mask,
+            "lost": list(self.lost),
+            "cut": self.cut,
+            "horizon": self.horizon,
+            "skew_ns": self.skew_ns,
+            "symbols": [list(symbol) for symbol in self.symbols],
+            "accounting": None if self.accounting is None else self.accounting.to_json(),
+            "notes": list(self.notes),
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> TraceMeta:
+        """Read what `to_json` returned.
+
+        Raises:
+            UsageError: if the data is of another version.
+        """
+        if data.get("version") != FORMAT_VERSION:
+            raise UsageError(f"trace format version {data.get('version')}; this dirql reads version {FORMAT_VERSION}")
+        return cls(
+            events=EventTable(data["events"]),
+            record_fields={name: (place[0], place[1]) for name, place in data["record_fields"].items()},
+            record_size=data["record_size"],
+            mode=data["mode"],
+            cpus=data["cpus"],
+            clock=Clock(**data["clock"]),
+            mask=data["mask"],
+            lost=tuple(data["lost"]),
+            cut=data["cut"],
+            horizon=data["horizon"],
+            skew_ns=data["skew_ns"],
+            symbols=tuple((int(a), int(size), str(name)) for a, size, name in data["symbols"]),
+            accounting=None if data["accounting"] is None else Accounting.from_json(data["accounting"]),
+            notes=tuple(data["notes"]),
+        )
+
+
+def trace_folder(run: Path) -> Path:
+    """Return the folder of a run's trace."""
+    return run / "trace"
+
+
+def ring_file(run: Path, cpu: int) -> Path:
+    """Return the file that holds the raw records of `cpu`."""
+    return trace_folder(run) / f"cpu{cpu:02}.bin"
+
+
+def write_meta(run: Path, meta: TraceMeta) -> None:
+    """Write `meta.json`; the folder is made if needed."""
+    folder = trace_folder(run)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _META).write_text(json.dumps(meta.to_json(), indent=1) + "\n", encoding="utf-8")
+
+
+def read_meta(run: Path) -> TraceMeta:
+    """Read `meta.json`.
+
+    Raises:
+        UsageError: if there is none.
+    """
+    path = trace_folder(run) / _META
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UsageError(f"{run} holds no trace: {path} is missing") from None
+    return TraceMeta.from_json(json.loads(text))
+
+
+def write_records(run: Path, per_cpu: Sequence[Records]) -> None:
+    """Write the raw records of all CPUs, replacing what is there."""
+    trace_folder(run).mkdir(parents=True, exist_ok=True)
+    for cpu, records in enumerate(per_cpu):
+        ring_file(run, cpu).write_bytes(records.tobytes())
+
+
+def load(run: Path) -> Trace:
+    """Read the trace of a run.
+
+    A file whose last record is incomplete (the harness was killed while it wrote) makes the trace a cut one.
+
+    Args:
+        run: the run's folder.
+
+    Raises:
+        UsageError: if the folder holds no trace.
+        ProtocolError: if the records contradict what `meta.json` says.
+    """
+    from dataclasses import replace
+
+    from dirql.trace.decode import Trace
+
+    meta = read_meta(run)
+    per_cpu: list[Records] = []
+    cut = meta.cut
+    for cpu in range(meta.cpus):
+        path = ring_file(run, cpu)
+        raw = path.read_bytes() if path.exists() else b""
+        whole = len(raw) - len(raw) % meta.record_size
+        cut = cut or whole != len(raw)
+        per_cpu.append(np.frombuffer(raw[:whole] if whole != len(raw) else raw, dtype=meta.dtype))
+    return Trace(per_cpu, replace(meta, cut=cut))

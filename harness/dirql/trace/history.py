@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a trace tells about its CPUs: the intervals of each kind, found once and used by oracle, statistics and pictures."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from dirql.trace.decode import Trace
+from dirql.trace.dpcs import DpcRuns, dpc_runs
+from dirql.trace.intervals import Contexts, Intervals, contexts, pair, pair_records
+from dirql.trace.schema import Bytes, Indices
+
+PASSIVE_LEVEL = 0
+DISPATCH_LEVEL = 2
+FIRST_APC_VECTOR = 0x1F
+"""The lowest vector that IRQL rules: below are exceptions and NMI (the x64 level map: APC 0x1F, DPC 0x2F, devices from 0x30)."""
+SPURIOUS_VECTOR = 0xDF
+"""The local APIC's spurious vector: it may arrive at any IRQL and is never in service."""
+
+
+def vector_of(trace: Trace, index: Indices) -> Indices:
+    """Return the vectors of InterruptEnter or InterruptExit records."""
+    return (trace.arg0[index] & np.uint64(0xFF)).astype(np.int64)
+
+
+def interrupted_irql(trace: Trace, index: Indices) -> Indices:
+    """Return the interrupted IRQLs of InterruptEnter or InterruptExit records."""
+    return ((trace.arg0[index] >> np.uint64(8)) & np.uint64(0xFF)).astype(np.int64)
+
+
+class History:
+    """The intervals of a trace. Each is computed when it is first asked for."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+
+    @cached_property
+    def interrupts(self) -> Intervals:
+        """InterruptEnter to InterruptExit by vector, those that IRQL does not rule left out."""
+        trace = self.trace
+        index = trace.where("InterruptEnter", "InterruptExit")
+        vector = vector_of(trace, index)
+        index = index[(vector >= FIRST_APC_VECTOR) & (vector != SPURIOUS_VECTOR)]
+        return pair_records(trace, index, trace.meta.events["InterruptEnter"], 0xFF)
+
+    @cached_property
+    def frames(self) -> Intervals:
+        """The interrupts above DISPATCH_LEVEL.
+
+        Those at or below (the DPC and APC interrupts) may switch threads, so that what follows their entry need not
+        belong to them; nothing above can.
+        """
+        spans = self.interrupts
+        return _choose(self.trace, spans, DISPATCH_LEVEL + 1)
+
+    @cached_property
+    def isrs(self) -> Intervals:
+        """IsrEnter to IsrExit by KINTERRUPT."""
+        return pair(self.trace, "IsrEnter", "IsrExit")
+
+    @cached_property
+    def syncs(self) -> Intervals:
+        """SyncEnter to SyncExit by KINTERRUPT."""
+        return pair(self.trace, "SyncEnter", "SyncExit")
+
+    @cached_property
+    def dpcs(self) -> Intervals:
+        """DpcStart to DpcEnd by KDPC."""
+        return pair(self.trace, "DpcStart", "DpcEnd")
+
+    @cached_property
+    def holds(self) -> Intervals:
+        """LockAcquired to LockReleased by lock."""
+        return pair(self.trace, "LockAcquired", "LockReleased")
+
+    @cached_property
+    def idles(self) -> Intervals:
+        """IdleEnter to IdleExit, keyed by the first argument (0)."""
+        return pair(self.trace, "IdleEnter", "IdleExit")
+
+    @cached_property
+    def in_frames(self) -> Contexts:
+        """The context of each record among `frames`."""
+        return contexts(self.trace, self.frames)
+
+    @cached_property
+    def in_routines(self) -> Contexts:
+        """The context of each record among frames, service routines, synchronised routines and DPCs."""
+        return contexts(self.trace, self.frames, self.isrs, self.syncs, self.dpcs)
+
+    @cached_property
+    def in_isrs(self) -> Contexts:
+        """The context of each record among service routines."""
+        return contexts(self.trace, self.isrs)
+
+    @cached_property
+    def in_dpcs(self) -> Contexts:
+        """The context of each record among DPCs."""
+        return contexts(self.trace, self.dpcs)
+
+    @cached_property
+    def dpc_runs(self) -> DpcRuns:
+        """Which insertion of a DPC led to which run."""
+        return dpc_runs(self.trace, self.in_frames)
+
+    @cached_property
+    def irql_after(self) -> Bytes:
+        """The IRQL of the record's CPU from this record on, until something else is known.
+
+        It is the record's own, except where the event announces a change (IrqlLower) or is PASSIVE_LEVEL by its meaning
+        (IdleEnter).
+        """
+        trace = self.trace
+        level = trace.irql.copy()
+        lower = trace.where("IrqlLower")
+        level[lower] = (trace.arg0[lower] >> np.uint64(8)).astype(np.uint8)
+        level[trace.where("IdleEnter")] = PASSIVE_LEVEL
+        return level
+
+
+def _choose(trace: Trace, spans: Intervals, lowest: int) -> Intervals:
+    """Keep the interrupts of IRQL `lowest` and above."""
+
+    def above(index: Indices) -> Indices:
+        return index[vector_of(trace, index) >> 4 >= lowest]
+
+    keep = vector_of(trace, spans.start) >> 4 >= lowest
+    return Intervals(
+        start=spans.start[keep],
+        end=spans.end[keep],
+        cpu=spans.cpu[keep],
+        key=spans.key[keep],
+        running=above(spans.running),
+        unended=above(spans.unended),
+        inherited=above(spans.inherited),
+        unstarted=above(spans.unstarted),
+    )

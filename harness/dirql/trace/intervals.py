@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From pairs of records to intervals, and from nested intervals to the context that each record belongs to.
+
+A pair is found by its key on its CPU (the vector of an interrupt, the KINTERRUPT of a service routine, the address of a
+lock): none of these can begin twice on one CPU before it ends, so on a correct trace this is the pairing by depth. On a
+faulty one it is better: a missing end spoils one interval, not all that follow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dirql.trace.decode import Trace
+from dirql.trace.schema import Bytes, Flags, Indices, Words
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """What began and ended on a CPU, sorted by beginning. All but `cpu` and `key` are indices of records.
+
+    Attributes:
+        start: first records.
+        end: last records, each the partner of `start`.
+        cpu: CPU of each.
+        key: what they are keyed by.
+        running: beginnings without an end because the trace ends first.
+        unended: beginnings after which the same began again on the same CPU.
+        inherited: ends whose beginning is older than the trace.
+        unstarted: ends after which, or before which, the same ended without a beginning between.
+    """
+
+    start: Indices
+    end: Indices
+    cpu: Bytes
+    key: Words
+    running: Indices
+    unended: Indices
+    inherited: Indices
+    unstarted: Indices
+
+    def __len__(self) -> int:
+        """Return the number of complete intervals."""
+        return len(self.start)
+
+
+def factorize(keys: Words) -> tuple[Words, Indices]:
+    """Return the distinct keys, sorted, and for each key its number among them."""
+    distinct = np.unique(keys)
+    return distinct, np.searchsorted(distinct, keys)
+
+
+def stable_groups(number: Indices) -> Indices:
+    """Return the stable order that brings equal numbers together; small numbers sort in linear time."""
+    small = len(number) and int(number.max()) < 1 << 16
+    return np.argsort(number.astype(np.uint16) if small else number, kind="stable")
+
+
+def pair(trace: Trace, enter: str, leave: str, *, key_mask: int = (1 << 64) - 1) -> Intervals:
+    """Pair the records of two events.
+
+    Args:
+        trace: the trace.
+        enter: event that begins.
+        leave: event that ends.
+        key_mask: bits of the first argument that make the key.
+    """
+    return pair_records(trace, trace.where(enter, leave), trace.meta.events[enter], key_mask)
+
+
+def pair_records(trace: Trace, index: Indices, enter: int, key_mask: int) -> Intervals:
+    """Pair chosen records; see `pair`. `enter` is the number of the event that begins, all others end."""
+    key = trace.arg0[index] & np.uint64(key_mask)
+    distinct, number = factorize(key)
+    group = number * trace.cpus + trace.cpu[index]
+    order = stable_groups(group)
+    index, group, number = index[order], group[order], number[order]
+    begins = trace.event[index] == enter
+    if not len(index):
+        none = np.zeros(0, dtype=np.int64)
+        return Intervals(none, none, trace.cpu[none], trace.arg0[none], none, none, none, none)
+    same = np.empty(len(index) + 1, dtype=np.bool_)
+    same[0] = same[-1] = False
+    same[1:-1] = group[1:] == group[:-1]
+    with_before, with_after = same[:-1], same[1:]
+    begins_after = np.append(begins[1:], False)
+    begins_before = np.insert(begins[:-1], 0, False)
+    closed = begins & with_after & ~begins_after
+    at = np.flatnonzero(closed)
+    by_start = np.argsort(index[at], kind="stable")
+    at = at[by_start]
+    start = index[at]
+    return Intervals(
+        start=start,
+        end=index[at + 1],
+        cpu=trace.cpu[start],
+        key=distinct[number[at]],
+        running=np.sort(index[begins & ~with_after]),
+        unended=np.sort(index[begins & with_after & begins_after]),
+        inherited=np.sort(index[~begins & ~with_before]),
+        unstarted=np.sort(index[~begins & with_before & ~begins_before]),
+    )
+
+
+@dataclass(frozen=True)
+class Contexts:
+    """For every record, what its CPU was in the middle of, among intervals that nest.
+
+    A beginning and an end belong to their own interval. Intervals that still run when the trace ends count.
+
+    Attributes:
+        opener: index of the record that began the innermost interval; -1 outside all.
+        depth: how many intervals were open.
+    """
+
+    trace: Trace
+    opener: Indices
+    depth: Bytes
+    _order: Indices
+    _opens: Flags
+
+    def previous(self, index: Indices) -> Indices:
+        """Return for each record the one before it in the same context, skipping what interrupted it; -1 where none."""
+        before = np.full(len(self.trace), -1, dtype=np.int64)
+        first, second = self._order[:-1], self._order[1:]
+        same = (
+            (self.opener[first] == self.opener[second])
+            & (self.depth[first] == self.depth[second])
+            & (self.trace.cpu[first] == self.trace.cpu[second])
+        )
+        before[second] = np.where(same, first, -1)
+        return before[index]
+
+    def parent(self, openers: Indices) -> Indices:
+        """Return for each record that began an interval the beginning of the next outer one; -1 where none."""
+        position = self.trace.position
+        every = np.flatnonzero(self._opens)
+        size = len(self.trace)
+        ranked = np.sort(self.depth[every].astype(np.int64) * size + position[every])
+        wanted = (self.depth[openers].astype(np.int64) - 1) * size + position[openers]
+        at = np.searchsorted(ranked, wanted) - 1
+        found = ranked[np.maximum(at, 0)] if len(ranked) else np.zeros(len(openers), dtype=np.int64)
+        outer = self.trace.by_cpu[found % max(size, 1)] if size else found
+        fits = (at >= 0) & (found // max(size, 1) == self.depth[openers].astype(np.int64) - 1)
+        fits &= self.trace.cpu[outer] == self.trace.cpu[openers]
+        return np.where(fits, outer, -1)
+
+
+def contexts(trace: Trace, *spans: Intervals) -> Contexts:
+    """Find the context of every record among all the intervals given.
+
+    Where intervals cross (a faulty trace), a record is never given to one that had ended before it.
+    """
+    size = len(trace)
+    start = np.concatenate([np.concatenate([span.start, span.running]) for span in spans])
+    end = np.concatenate([np.concatenate([span.end, trace.last_on(trace.cpu[span.running])]) for span in spans])
+    first, last = trace.position[start], trace.position[end]
+    change = np.zeros(size + 1, dtype=np.int32)
+    change[first] += 1
+    change -= np.bincount(last + 1, minlength=size + 1).astype(np.int32)
+    depth = np.cumsum(change[:size]).clip(0, 255).astype(np.uint8)
+    opens = np.zeros(size, dtype=np.bool_)
+    opens[first] = True
+    ends_at = np.zeros(size, dtype=np.int64)
+    ends_at[first] = last
+    order = np.argsort(depth, kind="stable")  # laid out CPU after CPU, then depth after depth
+    latest = np.maximum.accumulate(np.where(opens[order], np.arange(size), 0)) if size else order
+    candidate = order[latest]
+    valid = opens[candidate] & (depth[candidate] == depth[order]) & (ends_at[candidate] >= order) & (depth[order] > 0)
+    by_cpu = trace.by_cpu
+    opener = np.empty(size, dtype=np.int64)
+    opener[by_cpu[order]] = np.where(valid, by_cpu[candidate], -1)
+    opens_index = np.zeros(size, dtype=np.bool_)
+    opens_index[start] = True
+    depth_index = np.empty(size, dtype=np.uint8)
+    depth_index[by_cpu] = depth
+    return Contexts(trace, opener, depth_index, by_cpu[order], opens_index)

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""DPC-1 to DPC-5: queued once, run once, at DISPATCH_LEVEL, on the right CPU, and not before that CPU was ready."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from dirql.trace.accounting import Accounting
+from dirql.trace.history import DISPATCH_LEVEL, History, interrupted_irql
+from dirql.trace.oracle.verdict import Clause, Finding
+from dirql.trace.schema import Flags, Indices
+
+DPC_1 = Clause(
+    "DPC-1", "KeInsertQueueDpc queues a DPC unless it is queued, and what it queues runs", "keinsertqueuedpc"
+)
+DPC_2 = Clause("DPC-2", "one run per successful insertion", "registering-and-queuing-a-dpcforisr-routine")
+DPC_3 = Clause(
+    "DPC-3", "a DPC is off its queue before its routine runs, so that it can be queued again", "keinsertqueuedpc"
+)
+DPC_4 = Clause(
+    "DPC-4", "a DPC runs at DISPATCH_LEVEL on the CPU that it is queued to", "introduction-to-dpcs; seed 004"
+)
+DPC_5 = Clause(
+    "DPC-5",
+    "no DPC starts on a CPU whose IRQL is DISPATCH_LEVEL or above",
+    "registering-and-queuing-a-customdpc-routine",
+)
+
+NEEDS = ("DpcInsert", "DpcStart", "DpcEnd", "DpcRemove")
+
+ANY_CPU = 0xFF
+
+_Filter = Callable[[Indices], Flags]
+
+
+def judge(history: History, accounting: Accounting) -> list[Finding]:
+    """Judge all ordinary DPCs of a trace."""
+    findings = {clause.id: Finding(clause) for clause in (DPC_1, DPC_2, DPC_3, DPC_4, DPC_5)}
+    trace = history.trace
+    threaded = np.array(sorted(accounting.threaded_dpcs), dtype=np.uint64)
+
+    def ordinary(index: Indices) -> Flags:
+        return ~np.isin(trace.arg0[index], threaded)
+
+    starts = trace.where("DpcStart")
+    starts = starts[ordinary(starts)]
+    inserts = trace.where("DpcInsert")
+    inserts = inserts[ordinary(inserts)]
+    findings["DPC-1"].judged = len(inserts)
+    findings["DPC-2"].judged = findings["DPC-4"].judged = findings["DPC-5"].judged = len(starts)
+    _judge_queue(history, ordinary, findings["DPC-1"], findings["DPC-2"], findings["DPC-3"])
+    _judge_level(history, starts, ordinary, findings["DPC-4"])
+    _judge_target(history, ordinary, findings["DPC-4"])
+    _judge_readiness(history, starts, findings["DPC-5"])
+    return list(findings.values())
+
+
+def _judge_queue(history: History, ordinary: _Filter, one: Finding, two: Finding, three: Finding) -> None:
+    trace, runs = history.trace, history.dpc_runs
+    for index in runs.requeued[ordinary(runs.requeued)]:
+        one.add(
+            f"CPU {trace.cpu[index]} queued the DPC {trace.arg0[index]:#x} (TRUE) although it was queued and had not run",
+            [index],
+            [trace.cpu[index]],
+        )
+    for index in runs.orphans[ordinary(runs.orphans)]:
+        two.add(
+            f"CPU {trace.cpu[index]} ran the DPC {trace.arg0[index]:#x} although nothing had queued it since it last ran",
+            [index],
+            [trace.cpu[index]],
+            [trace.arg1[index]],
+        )
+    refused = runs.refused[ordinary(runs.refused)]
+    own = _own_run(history, refused)
+    for index, running in zip(refused, own, strict=True):
+        finding = one if running < 0 else three
+        where = "" if running < 0 else ", from its own routine"
+        finding.add(
+            f"CPU {trace.cpu[index]} was refused to queue the DPC {trace.arg0[index]:#x} (FALSE){where}, although it was not queued",
+            [index] if running < 0 else [running, index],
+            [trace.cpu[index]],
+        )
+    inserts = trace.where("DpcInsert")
+    three.judged = int((_own_run(history, inserts) >= 0).sum())
+    _judge_forgotten(history, ordinary, one)
+
+
+def _own_run(history: History, index: Indices) -> Indices:
+    """Return for each insertion the DpcStart of the same DPC whose routine is running on that CPU; -1 if none."""
+    trace = history.trace
+    opener = history.in_dpcs.opener[index]
+    return np.where((opener >= 0) & (trace.arg0[opener] == trace.arg0[index]), opener, -1)
+
+
+def _judge_forgotten(history: History, ordinary: _Filter, finding: Finding) -> None:
+    """A DPC that never ran, although its CPU went idle, awoke and went idle again."""
+    trace, runs = history.trace, history.dpc_runs
+    waiting = runs.insert[(runs.taken < 0) & ordinary(runs.insert)]
+    idles = trace.where("IdleEnter")
+    for index in waiting:
+        target = int(trace.arg1[index] >> np.uint64(8)) & 0xFF
+        after = idles[np.searchsorted(idles, index) :]
+        passes = np.bincount(trace.cpu[after], minlength=trace.cpus)
+        if target == ANY_CPU:
+            forgotten = len(passes) > 0 and int(passes.min()) >= 2
+        else:
+            forgotten = target < len(passes) and passes[target] >= 2
+        if forgotten:
+            finding.add(
+                f"the DPC {trace.arg0[index]:#x}, queued by CPU {trace.cpu[index]}, never ran, although "
+                f"{'every CPU' if target == ANY_CPU else f'CPU {target}'} went idle twice since",
+                [index],
+                [trace.cpu[index]],
+            )
+
+
+def _judge_level(history: History, starts: Indices, ordinary: _Filter, finding: Finding) -> None:
+    trace, dpcs = history.trace, history.dpcs
+    ends = dpcs.end[ordinary(dpcs.end)]
+    for index in np.concatenate([starts, ends])[trace.irql[np.concatenate([starts, ends])] != DISPATCH_LEVEL]:
+        finding.add(
+            f"the DPC {trace.arg0[index]:#x} {'began' if index in starts else 'ended'} on CPU {trace.cpu[index]} at IRQL "
+            f"{trace.irql[index]} instead of DISPATCH_LEVEL",
+            [index],
+            [trace.cpu[index]],
+            [trace.arg1[index]],
+            certain=True,
+        )
+    for index in dpcs.unended[ordinary(dpcs.unended)]:
+        finding.add(
+            f"the DPC {trace.arg0[index]:#x} began on CPU {trace.cpu[index]}, and began there again without having ended",
+            [index],
+            [trace.cpu[index]],
+            [trace.arg1[index]],
+        )
+    begun = trace.where("DpcStart")
+    for index in np.concatenate([dpcs.unstarted, dpcs.inherited]):
+        earlier = begun[: np.searchsorted(begun, index)]
+        inherited = index in dpcs.inherited and not (trace.arg0[earlier] == trace.arg0[index]).any()
+        if ordinary(np.array([index]))[0] and not inherited:
+            finding.add(
+                f"the DPC {trace.arg0[index]:#x} ended on CPU {trace.cpu[index]}, where it had not begun",
+                [index],
+                [trace.cpu[index]],
+                [trace.arg1[index]],
+            )
+
+
+def _judge_target(history: History, ordinary: _Filter, finding: Finding) -> None:
+    trace = history.trace
+    insert, start = history.dpc_runs.runs(trace)
+    target = (trace.arg1[insert] >> np.uint64(8)).astype(np.int64) & 0xFF
+    wrong = (target != ANY_CPU) & (target != trace.cpu[start]) & ordinary(insert)
+    for at in np.flatnonzero(wrong):
+        finding.add(
+            f"the DPC {trace.arg0[start[at]]:#x} was queued to CPU {target[at]} and ran on CPU {trace.cpu[start[at]]}",
+            [insert[at], start[at]],
+            [trace.cpu[insert[at]], trace.cpu[start[at]]],
+            [trace.arg1[start[at]]],
+        )
+
+
+def _judge_readiness(history: History, starts: Indices, finding: Finding) -> None:
+    trace = history.trace
+    frame = history.in_frames.opener[starts]
+    level = np.where(frame >= 0, interrupted_irql(trace, np.maximum(frame, 0)), 0)
+    isr = history.in_isrs.opener[starts]
+    for at in np.flatnonzero((level >= DISPATCH_LEVEL) | (isr >= 0)):
+        index = starts[at]
+        where = "inside a service routine" if isr[at] >= 0 else f"inside an interrupt of IRQL {level[at]}"
+        finding.add(
+            f"the DPC {trace.arg0[index]:#x} began on CPU {trace.cpu[index]} {where}",
+            [frame[at], index] if isr[at] < 0 else [isr[at], index],
+            [trace.cpu[index]],
+            [trace.arg1[index]],
+        )
+    outer = history.in_dpcs.parent(starts)
+    for at in np.flatnonzero(outer >= 0):
+        index = starts[at]
+        finding.add(
+            f"the DPC {trace.arg0[index]:#x} began on CPU {trace.cpu[index]} while the DPC {trace.arg0[outer[at]]:#x} ran there",
+            [outer[at], index],
+            [trace.cpu[index]],
+            [trace.arg1[outer[at]], trace.arg1[index]],
+        )

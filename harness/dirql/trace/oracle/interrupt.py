@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""INT-1: a service routine runs at SynchronizeIrql, with the interrupt spin lock held, on one CPU at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dirql.trace.history import History
+from dirql.trace.oracle.guards import Guard, Guards, conflicts
+from dirql.trace.oracle.verdict import Clause, Finding
+
+INT_1 = Clause(
+    "INT-1",
+    "an ISR runs at SynchronizeIrql with the interrupt spin lock held, never twice at once",
+    "synchronizing-access-to-device-data; seed 004",
+)
+
+NEEDS = ("IsrEnter", "IsrExit", "SyncEnter", "SyncExit", "InterruptConnect")
+
+
+def judge(history: History, guards: Guards) -> list[Finding]:
+    """Judge all service routines of a trace."""
+    finding = Finding(INT_1)
+    trace, isrs = history.trace, history.isrs
+    runs = guards.isrs
+    finding.judged = len(runs.start)
+    judge_level(history, runs, "the ISR", finding)
+    judge_lock(history, runs, "the ISR", finding)
+    for index, what in [(i, "entered again without having returned") for i in isrs.unended] + [
+        (i, "returned without having been entered") for i in isrs.unstarted
+    ]:
+        finding.add(
+            f"the ISR of KINTERRUPT {trace.arg0[index]:#x} was {what} on CPU {trace.cpu[index]}",
+            [index],
+            [trace.cpu[index]],
+            [trace.arg1[index]] if what.startswith("entered") else [],
+        )
+    for one, other in conflicts(trace, guards):
+        if trace.event[one] == trace.event[other] == trace.meta.events["SyncEnter"]:
+            continue
+        finding.add(
+            f"{guards.describe(trace, other)} while {guards.describe(trace, one, since=True)}",
+            [one, other],
+            [trace.cpu[one], trace.cpu[other]],
+            [trace.arg1[one], trace.arg1[other]],
+        )
+    return [finding]
+
+
+def judge_level(history: History, runs: Guard, what: str, finding: Finding) -> None:
+    """Report routines that began or ended at another IRQL than SynchronizeIrql, where that is known."""
+    trace = history.trace
+    for index in (runs.start, runs.end):
+        known = np.flatnonzero((runs.level >= 0) & (index >= 0))
+        for at in known[trace.irql[index[known]] != runs.level[known]]:
+            finding.add(
+                f"{what} of KINTERRUPT {trace.arg0[index[at]]:#x} {'began' if index is runs.start else 'ended'} on CPU "
+                f"{trace.cpu[index[at]]} at IRQL {trace.irql[index[at]]}; its SynchronizeIrql is {runs.level[at]}",
+                [index[at]],
+                [trace.cpu[index[at]]],
+                [trace.arg1[runs.start[at]]],
+            )
+
+
+def judge_lock(history: History, runs: Guard, what: str, finding: Finding) -> None:
+    """Report routines that ran without the interrupt spin lock, where others of that KINTERRUPT ran with one."""
+    trace = history.trace
+    for at in np.flatnonzero(runs.unguarded):
+        finding.add(
+            f"{what} of KINTERRUPT {trace.arg0[runs.start[at]]:#x} ran on CPU {trace.cpu[runs.start[at]]} without its interrupt "
+            "spin lock",
+            [runs.start[at]],
+            [trace.cpu[runs.start[at]]],
+            [trace.arg1[runs.start[at]]],
+        )
+    for at in np.flatnonzero(runs.dropped):
+        finding.add(
+            f"{what} of KINTERRUPT {trace.arg0[runs.start[at]]:#x} was still running on CPU {trace.cpu[runs.start[at]]} when its "
+            "interrupt spin lock was released",
+            [runs.start[at], runs.end[at]],
+            [trace.cpu[runs.start[at]]],
+            [trace.arg1[runs.start[at]]],
+        )

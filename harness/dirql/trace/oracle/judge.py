@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Puts the judges together and weighs what they found by how complete the trace is."""
+
+from __future__ import annotations
+
+from dirql.trace.accounting import Accounting
+from dirql.trace.decode import Trace
+from dirql.trace.history import History
+from dirql.trace.oracle import account, dpc, interrupt, irql, spin, sync
+from dirql.trace.oracle.guards import find_guards
+from dirql.trace.oracle.verdict import ClauseVerdict, Finding, Verdict
+
+
+def judge(trace: Trace, accounting: Accounting | None = None, *, history: History | None = None) -> Verdict:
+    """Judge a run.
+
+    A clause is `violated` if the trace proves it, `ok` if the trace is complete and shows the rule kept, and otherwise
+    `unknown`, with the reason. Where records are missing from the middle, only violations that their own records prove
+    count; where the end is missing, violations count but nothing is ok.
+
+    Args:
+        trace: what the CPUs did.
+        accounting: the host's counts; None for those stored with the trace.
+        history: the trace's intervals, if the caller has them already.
+
+    Returns:
+        One verdict per clause, in the order of the clauses.
+    """
+    history = history or History(trace)
+    accounting = accounting or trace.meta.accounting
+    guards = find_guards(history)
+    judged = [
+        (irql.NEEDS, irql.judge(history)),
+        (spin.NEEDS, spin.judge(history)),
+        (dpc.NEEDS, dpc.judge(history, accounting or Accounting())),
+        (interrupt.NEEDS, interrupt.judge(history, guards)),
+        (sync.NEEDS, sync.judge(history, guards)),
+        (account.NEEDS, account.judge(history, accounting)),
+    ]
+    return Verdict(tuple(_conclude(trace, needs, finding) for needs, findings in judged for finding in findings))
+
+
+def _conclude(trace: Trace, needs: tuple[str, ...], finding: Finding) -> ClauseVerdict:
+    missing = [name for name in needs if not trace.recorded(name)]
+    incomplete = [f"CPU {cpu} lost {count} records" for cpu, count in enumerate(trace.lost) if count]
+    if missing:
+        incomplete.append(f"{', '.join(missing)} not recorded all the time")
+    cut = ["the machine ended under the trace"] if trace.meta.cut else []
+    if cut and not incomplete and finding.clause is not account.INT_ACCOUNT and finding.count:
+        cut = []  # what the trace has of each CPU is whole, only the end is missing: a violation stands
+    return finding.conclude([*incomplete, *cut])

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SYN-1: KeSynchronizeExecution raises, locks, runs its routine on the calling CPU, unlocks, restores, returns."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dirql.trace.history import DISPATCH_LEVEL, History
+from dirql.trace.intervals import factorize, stable_groups
+from dirql.trace.oracle.guards import Guards, conflicts
+from dirql.trace.oracle.interrupt import judge_level, judge_lock
+from dirql.trace.oracle.verdict import Clause, Finding
+from dirql.trace.schema import Indices
+
+SYN_1 = Clause(
+    "SYN-1",
+    "KeSynchronizeExecution runs its routine on the calling CPU at SynchronizeIrql under the interrupt spin lock",
+    "kesynchronizeexecution; seed 004",
+)
+
+NEEDS = ("SyncRequest", "SyncEnter", "SyncExit", "SyncReturn", "IsrEnter", "IsrExit", "InterruptConnect")
+
+_STEPS = ("SyncRequest", "SyncEnter", "SyncExit", "SyncReturn")
+
+
+def judge(history: History, guards: Guards) -> list[Finding]:
+    """Judge all synchronised routines of a trace."""
+    finding = Finding(SYN_1)
+    trace = history.trace
+    judge_level(history, guards.syncs, "the synchronised routine", finding)
+    judge_lock(history, guards.syncs, "the synchronised routine", finding)
+    for one, other in conflicts(trace, guards):
+        if trace.event[one] == trace.event[other] == trace.meta.events["IsrEnter"]:
+            continue
+        finding.add(
+            f"{guards.describe(trace, other)} while {guards.describe(trace, one, since=True)}",
+            [one, other],
+            [trace.cpu[one], trace.cpu[other]],
+            [trace.arg1[one], trace.arg1[other]],
+        )
+    _judge_steps(history, finding)
+    return [finding]
+
+
+def _judge_steps(history: History, finding: Finding) -> None:
+    """Follow each call through its four records, within the context that made it.
+
+    A caller below DISPATCH_LEVEL may be preempted, and may continue on another CPU, before its first and after its last
+    change of IRQL; the trace does not name threads. So where such callers run, records out of step are no proof.
+    """
+    trace = history.trace
+    steps = trace.where(*_STEPS)
+    step = np.zeros(len(steps), dtype=np.int64)
+    for at, name in enumerate(_STEPS):
+        step[trace.event[steps] == trace.meta.events[name]] = at
+    context = _callers(history, steps, step)
+    _, group = factorize(((context + 1) * trace.cpus + trace.cpu[steps]).astype(np.uint64))
+    objects, number = factorize(trace.arg0[steps])
+    group = group * max(len(objects), 1) + number
+    order = stable_groups(group)
+    steps, step, group, context = steps[order], step[order], group[order], context[order]
+    low = (context < 0) & (trace.irql[steps] < DISPATCH_LEVEL)
+    preemptible = np.zeros(int(group.max(initial=-1)) + 1, dtype=np.bool_)
+    preemptible[group[low]] = True
+    same = group[1:] == group[:-1]
+    follows = np.zeros(len(steps), dtype=np.bool_)
+    follows[1:] = same & (step[1:] == (step[:-1] + 1) % 4)
+    first = np.ones(len(steps), dtype=np.bool_)
+    first[1:] = ~same
+    inherited = first & (context < 0)
+    broken = ~follows & ~(first & (step == 0)) & ~inherited & ~preemptible[group]
+    for at in np.flatnonzero(broken):
+        index = steps[at]
+        before = "nothing" if first[at] else trace.meta.events.name(int(trace.event[steps[at - 1]]))
+        finding.add(
+            f"CPU {trace.cpu[index]}: {trace.meta.events.name(int(trace.event[index]))} of KINTERRUPT "
+            f"{trace.arg0[index]:#x} after {before} in the same context",
+            [index] if first[at] else [steps[at - 1], index],
+            [trace.cpu[index]],
+            [trace.arg1[index]] if step[at] < 2 else [],
+        )
+    whole = np.flatnonzero(follows & (step == 3))
+    whole = whole[(whole >= 3) & follows[np.maximum(whole - 1, 0)] & follows[np.maximum(whole - 2, 0)]]
+    finding.judged = len(whole)
+    _judge_calls(history, finding, *(steps[whole - back] for back in (3, 2, 1, 0)))
+
+
+def _callers(history: History, steps: Indices, step: Indices) -> Indices:
+    """Return the record that began the DPC, interrupt or routine that made each call; -1 for a thread."""
+    routines = history.in_routines
+    opener = routines.opener[steps]
+    inner = np.flatnonzero(((step == 1) | (step == 2)) & (opener >= 0))
+    inner = inner[history.trace.is_event("SyncEnter")[opener[inner]]]
+    context = opener.copy()
+    context[inner] = routines.parent(opener[inner])
+    return context
+
+
+def _judge_calls(
+    history: History, finding: Finding, request: Indices, enter: Indices, leave: Indices, back: Indices
+) -> None:
+    """Compare the four records of each complete call."""
+    trace = history.trace
+
+    def add(at: int, text: str) -> None:
+        finding.add(
+            f"CPU {trace.cpu[request[at]]}: KeSynchronizeExecution of KINTERRUPT {trace.arg0[request[at]]:#x} {text}",
+            [request[at], enter[at], leave[at], back[at]],
+            [trace.cpu[request[at]]],
+            [trace.arg1[request[at]]],
+        )
+
+    for at in np.flatnonzero(trace.arg1[request] != trace.arg1[enter]):
+        add(int(at), f"ran the routine {trace.arg1[enter[at]]:#x} instead of {trace.arg1[request[at]]:#x}")
+    for at in np.flatnonzero(trace.arg1[leave] != trace.arg1[back]):
+        add(int(at), f"returned {trace.arg1[back[at]]}; its routine had returned {trace.arg1[leave[at]]}")
+    for at in np.flatnonzero(trace.irql[request] != trace.irql[back]):
+        add(int(at), f"was called at IRQL {trace.irql[request[at]]} and returned at IRQL {trace.irql[back[at]]}")

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a trace record is: the numbers of the events, the layout of a record and that of a ring.
+
+None of it is written down here. All comes from the guest's debug information as plain dictionaries, and goes into the
+run's folder, so that a trace can be read long after its guest was rebuilt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dirql.errors import ProtocolError
+
+Indices = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+Words = npt.NDArray[np.uint64]
+Bytes = npt.NDArray[np.uint8]
+Records = npt.NDArray[np.void]
+
+FieldMap = Mapping[str, tuple[int, int]]
+"""Field name -> (offset, size), both in bytes: one C structure as its debug information tells it."""
+
+RECORD_FIELDS = ("Time", "Sequence", "Event", "Cpu", "Irql", "Argument0", "Argument1")
+RING_FIELDS = ("Head", "Lost", "RecordsPhysical", "Mask", "Tail")
+
+_PREFIX = "Trace"
+_COUNT = "EventCount"
+
+
+@dataclass(frozen=True)
+class EventTable:
+    """Names and numbers of the trace events.
+
+    Attributes:
+        numbers: name without the C enumeration's `Trace` prefix -> number.
+    """
+
+    numbers: Mapping[str, int]
+
+    @classmethod
+    def from_enum(cls, enumerators: Mapping[str, int]) -> EventTable:
+        """Take the enumerators of the guest's `TRACE_EVENT` as they are in C.
+
+        Args:
+            enumerators: C name -> number; the closing count is left out.
+
+        Returns:
+            The table under the short names.
+        """
+        short = {name.removeprefix(_PREFIX): number for name, number in enumerators.items()}
+        short.pop(_COUNT, None)
+        return cls(short)
+
+    def __getitem__(self, name: str) -> int:
+        """Return the number of the event `name`.
+
+        Raises:
+            ProtocolError: if the guest that made the trace has no such event.
+        """
+        try:
+            return self.numbers[name]
+        except KeyError:
+            raise ProtocolError(
+                f"the guest's trace events have no {name}: it was built from another list than this host expects"
+            ) from None
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether the guest has an event of that name."""
+        return name in self.numbers
+
+    def name(self, number: int) -> str:
+        """Return the name of event `number`, or `event <number>` if it has none."""
+        for name, known in self.numbers.items():
+            if known == number:
+                return name
+        return f"event {number}"
+
+    def lookup(self, names: Iterable[str]) -> Flags:
+        """Return a table, indexed by event number, that is true for the named events."""
+        table = np.zeros(max(self.numbers.values(), default=0) + 2, dtype=np.bool_)
+        for name in names:
+            table[self[name]] = True
+        return table
+
+
+def record_dtype(fields: FieldMap, size: int) -> np.dtype[np.void]:
+    """Build the numpy type of a trace record.
+
+    Args:
+        fields: the fields of `TRACE_RECORD`.
+        size: bytes of a record.
+
+    Returns:
+        A little-endian structured type with the C names.
+
+    Raises:
+        ProtocolError: if a field is missing or has a size that no integer has.
+    """
+    missing = [name for name in RECORD_FIELDS if name not in fields]
+    if missing:
+        raise ProtocolError(f"the guest's TRACE_RECORD has no {', '.join(missing)}")
+    formats: list[str] = []
+    for name in RECORD_FIELDS:
+        if fields[name][1] not in (1, 2, 4, 8):
+            raise ProtocolError(f"TRACE_RECORD.{name} has {fields[name][1]} bytes; expected 1, 2, 4 or 8")
+        formats.append(f"<u{fields[name][1]}")
+    layout: Any = {
+        "names": list(RECORD_FIELDS),
+        "formats": formats,
+        "offsets": [fields[name][0] for name in RECORD_FIELDS],
+        "itemsize": size,
+    }
+    dtype: np.dtype[np.void] = np.dtype(layout)
+    return dtype
+
+
+@dataclass(frozen=True)
+class RingLayout:
+    """Where the words of a `TRACE_RING` are.
+
+    Attributes:
+        head: byte offset of Head, and so on for the others.
+        size: bytes from one ring to the next.
+    """
+
+    head: int
+    lost: int
+    records_physical: int
+    mask: int
+    tail: int
+    size: int
+
+    @classmethod
+    def from_fields(cls, fields: FieldMap, size: int) -> RingLayout:
+        """Take the layout from the structure's fields.
+
+        Args:
+            fields: the fields of `TRACE_RING`.
+            size: bytes of the structure.
+
+        Raises:
+            ProtocolError: if a field is missing, is no 8-byte word, or is not aligned, so that it could tear.
+        """
+        for name in RING_FIELDS:
+            if name not in fields:
+                raise ProtocolError(f"the guest's TRACE_RING has no {name}")
+            offset, width = fields[name]
+            if width != 8 or offset % 8:
+                raise ProtocolError(f"TRACE_RING.{name} is not an aligned 8-byte word (offset {offset}, {width} bytes)")
+        return cls(
+            head=fields["Head"][0],
+            lost=fields["Lost"][0],
+            records_physical=fields["RecordsPhysical"][0],
+            mask=fields["Mask"][0],
+            tail=fields["Tail"][0],
+            size=size,
+        )

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names for addresses: the small table that a trace carries along."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterable
+
+
+class SymbolTable:
+    """Address -> name.
+
+    Args:
+        symbols: (address, size in bytes, name) of each, in any order; the name may be `module!function`.
+    """
+
+    def __init__(self, symbols: Iterable[tuple[int, int, str]] = ()) -> None:
+        self._symbols = sorted(symbols)
+        self._starts = [symbol[0] for symbol in self._symbols]
+
+    def __len__(self) -> int:
+        """Return the number of symbols."""
+        return len(self._symbols)
+
+    def find(self, address: int) -> tuple[str, int] | None:
+        """Return (name, offset in bytes) of the symbol that holds `address`, or None."""
+        index = bisect.bisect_right(self._starts, address) - 1
+        if index < 0:
+            return None
+        start, size, name = self._symbols[index]
+        if address - start >= max(size, 1):
+            return None
+        return name, address - start
+
+    def name(self, address: int) -> str:
+        """Return `function+0x12`, or the address in hexadecimal where no symbol fits."""
+        found = self.find(address)
+        if found is None:
+            return f"{address:#x}"
+        name, offset = found
+        return f"{name}+{offset:#x}" if offset else name
