@@ -222,6 +222,9 @@ class Qmp:
 
         try:
             await Session(self._message).serve(self._sock, self._greeted)
+        except Exception as error:
+            text = f"the QMP session failed: {type(error).__name__}: {error}"
+            self._watch.lose(lambda: ProtocolError(text))
         finally:
             with self._watch.changed():
                 self._ended = True

@@ -25,8 +25,8 @@ class Session(QMPClient):
     def __init__(self, on_message: Callable[[Direction, Message], None]) -> None:
         super().__init__("dirql")
         self._on_each = on_message
-        # Events are taken from `on_message`: the listener that the library makes for them would collect them for ever.
-        self.remove_listener(self.events)
+        # Events are taken from `on_message`: the library's own listener, which stays, would collect them for ever.
+        self.events.event_filter = lambda _: False
 
     async def serve(self, sock: socket.socket, on_ready: Callable[[Session], None]) -> None:
         """Negotiate, then stay until either side ends the session.
