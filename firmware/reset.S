@@ -17,6 +17,7 @@
 #define ROM_STACK 0x7000
 
     .section .reset, "ax"
+    .globl reset_vector
     .code16
 reset_vector:
     jmp real_mode

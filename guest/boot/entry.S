@@ -176,6 +176,8 @@ early_kernel:
 
     .globl KiApEntry
 KiApEntry: /* another CPU, in the kernel's half, still without a stack: its APIC id says which is its own */
+    movq MiTopPhysical, %rax /* the final page tables: the stacks are not in the early ones */
+    movq %rax, %cr3
     movl $1, %eax
     cpuid
     shrl $24, %ebx

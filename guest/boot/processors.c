@@ -18,7 +18,6 @@ ULONG64 KiApStacks[256]; /* by APIC id */
 static volatile LONG KiProcessorsRunning = 1;
 
 VOID KiProcessorStartup(ULONG apic_id) {
-    MiLoadPageTables();
     KiInitializeProcessor(apic_id, apic_id);
     lapic_enable();
     PKPRCB prcb = KiCurrentPrcb();

@@ -11,7 +11,7 @@
 #define POOL_SMALLEST_SHIFT 5
 #define POOL_LIVE 0x4c4f4f50u /* "POOL" */
 #define POOL_FREE 0x65657246u /* "Free" */
-#define POOL_TAG_NONE ' enoN'
+#define POOL_TAG_NONE 'enoN'
 
 typedef struct DECLSPEC_ALIGN(16) _POOL_HEADER {
     ULONG Check;

@@ -1,38 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The DDK headers as the executive sees them: the public types and prototypes, plus the compiler intrinsics that those
- * headers declare and that mingw's own compiler would supply. Nothing of ours is declared here.
+ * The DDK headers as the executive sees them: the public types and prototypes, preceded by the compiler intrinsics that
+ * their inline functions call and that mingw's own compiler would supply. Nothing of ours is declared here.
  */
 #pragma once
 
-#include <ntddk.h>
-
 #define DIRQL_INTRINSIC extern __inline__ __attribute__((__always_inline__, __gnu_inline__, __artificial__))
 
-DIRQL_INTRINSIC unsigned __int64 __readcr8(void) {
-    unsigned __int64 value;
+DIRQL_INTRINSIC unsigned long long __readcr8(void) {
+    unsigned long long value;
     __asm__ volatile("mov %%cr8, %0" : "=r"(value) : : "memory");
     return value;
 }
 
-DIRQL_INTRINSIC void __writecr8(unsigned __int64 value) {
+DIRQL_INTRINSIC void __writecr8(unsigned long long value) {
     __asm__ volatile("mov %0, %%cr8" : : "r"(value) : "memory");
 }
 
-DIRQL_INTRINSIC unsigned char __readgsbyte(unsigned __LONG32 offset) {
+DIRQL_INTRINSIC unsigned char __readgsbyte(unsigned int offset) {
     unsigned char value;
-    __asm__ volatile("movb %%gs:(%q1), %0" : "=q"(value) : "r"((unsigned __int64)offset));
+    __asm__ volatile("movb %%gs:(%q1), %0" : "=q"(value) : "r"((unsigned long long)offset));
     return value;
 }
 
-DIRQL_INTRINSIC unsigned short __readgsword(unsigned __LONG32 offset) {
+DIRQL_INTRINSIC unsigned short __readgsword(unsigned int offset) {
     unsigned short value;
     __asm__ volatile("movw %%gs:%c1, %0" : "=r"(value) : "i"(offset));
     return value;
 }
 
-DIRQL_INTRINSIC unsigned __int64 __readgsqword(unsigned __LONG32 offset) {
-    unsigned __int64 value;
+DIRQL_INTRINSIC unsigned long long __readgsqword(unsigned int offset) {
+    unsigned long long value;
     __asm__ volatile("movq %%gs:%c1, %0" : "=r"(value) : "i"(offset));
     return value;
 }
@@ -41,14 +39,14 @@ DIRQL_INTRINSIC void _mm_pause(void) {
     __asm__ volatile("pause" : : : "memory");
 }
 
-DIRQL_INTRINSIC unsigned __int64 __readmsr(unsigned __LONG32 index) {
-    unsigned __LONG32 low, high;
+DIRQL_INTRINSIC unsigned long long __readmsr(unsigned int index) {
+    unsigned int low, high;
     __asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(index));
-    return (unsigned __int64)high << 32 | low;
+    return (unsigned long long)high << 32 | low;
 }
 
-DIRQL_INTRINSIC void __writemsr(unsigned __LONG32 index, unsigned __int64 value) {
-    __asm__ volatile("wrmsr" : : "c"(index), "a"((ULONG)value), "d"((ULONG)(value >> 32)) : "memory");
+DIRQL_INTRINSIC void __writemsr(unsigned int index, unsigned long long value) {
+    __asm__ volatile("wrmsr" : : "c"(index), "a"((unsigned int)value), "d"((unsigned int)(value >> 32)) : "memory");
 }
 
 DIRQL_INTRINSIC unsigned char __inbyte(unsigned short port) {
@@ -61,10 +59,10 @@ DIRQL_INTRINSIC void __outbyte(unsigned short port, unsigned char value) {
     __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
 }
 
-DIRQL_INTRINSIC unsigned __int64 __rdtsc(void) {
-    unsigned __LONG32 low, high;
+DIRQL_INTRINSIC unsigned long long __rdtsc(void) {
+    unsigned int low, high;
     __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
-    return (unsigned __int64)high << 32 | low;
+    return (unsigned long long)high << 32 | low;
 }
 
 DIRQL_INTRINSIC void _disable(void) {
@@ -74,3 +72,5 @@ DIRQL_INTRINSIC void _disable(void) {
 DIRQL_INTRINSIC void _enable(void) {
     __asm__ volatile("sti" : : : "memory");
 }
+
+#include <ntddk.h>

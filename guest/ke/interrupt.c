@@ -128,7 +128,11 @@ NTSTATUS KiConnectInterrupt(const KI_INTERRUPT_PARAMETERS *parameters, PKINTERRU
     return status;
 }
 
-VOID KiDisconnectInterrupt(PKINTERRUPT interrupt) {
+ULONG KiInterruptVector(PKINTERRUPT interrupt) {
+    return interrupt->Parameters.Vector;
+}
+
+BOOLEAN KiDisconnectInterrupt(PKINTERRUPT interrupt) {
     ULONG vector = interrupt->Parameters.Vector;
     KIRQL old = KiAcquireLockAtHigh(&KiInterruptLock);
     struct _KINTERRUPT *volatile *link = &KiInterrupts[vector];
@@ -136,7 +140,8 @@ VOID KiDisconnectInterrupt(PKINTERRUPT interrupt) {
         link = (struct _KINTERRUPT *volatile *)&(*link)->Next;
     }
     __atomic_store_n(link, interrupt->Next, __ATOMIC_SEQ_CST);
-    if (KiInterrupts[vector] == NULL) {
+    BOOLEAN last = KiInterrupts[vector] == NULL;
+    if (last) {
         KiDisconnectVector(vector);
     }
     KiReleaseLockFromHigh(&KiInterruptLock, old);
@@ -144,6 +149,7 @@ VOID KiDisconnectInterrupt(PKINTERRUPT interrupt) {
         _mm_pause();
     }
     ExFreePoolWithTag(interrupt, POOL_TAG_INTERRUPT);
+    return last;
 }
 
 VOID KiSetInterruptCpu(PKINTERRUPT interrupt, ULONG cpu) {

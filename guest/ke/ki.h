@@ -157,7 +157,9 @@ typedef struct _KI_INTERRUPT_PARAMETERS {
 } KI_INTERRUPT_PARAMETERS;
 
 NTSTATUS KiConnectInterrupt(const KI_INTERRUPT_PARAMETERS *parameters, PKINTERRUPT *interrupt); /* PASSIVE_LEVEL */
-VOID KiDisconnectInterrupt(PKINTERRUPT interrupt); /* PASSIVE_LEVEL; returns when no CPU runs its ISR */
+/* PASSIVE_LEVEL; returns when no CPU runs its ISR. TRUE: nothing else is connected to its vector. */
+BOOLEAN KiDisconnectInterrupt(PKINTERRUPT interrupt);
+ULONG KiInterruptVector(PKINTERRUPT interrupt);
 BOOLEAN KiQueryInterrupt(ULONG vector, PKINTERRUPT *interrupt, ULONG64 *count, ULONG64 *claimed);
 VOID KiSetInterruptCpu(PKINTERRUPT interrupt, ULONG cpu);
 ULONG KiAllocateVector(KIRQL irql); /* 0: none left at this level */

@@ -4,10 +4,9 @@
  * is used: the bytes come from outside. Sections are copied by the guest itself, since code that the host wrote into RAM
  * could be stale in the emulator's translation cache; then each section gets its own protection, write or execute.
  */
-#include <ntimage.h>
-#include <string.h>
-
 #include "ldr.h"
+
+#include <ntimage.h>
 
 #include "../ke/ki.h"
 #include "../mm/mi.h"
@@ -16,6 +15,9 @@
 LDR_IMAGE LdrImages[MAXIMUM_IMAGES];
 
 #define LDR_MAXIMUM_SECTIONS 96
+/* Kinds of base relocation (PE Format, ".reloc"): filler, and a 64-bit address. */
+#define RELOCATION_ABSOLUTE 0
+#define RELOCATION_DIR64 10
 
 typedef struct _LDR_WORK {
     UCHAR *Base; /* where the image is mapped, writable until it is protected */
@@ -129,10 +131,10 @@ static NTSTATUS LdrRelocate(const LDR_WORK *work) {
         const USHORT *entries = (const USHORT *)(block + 1);
         for (ULONG i = 0; i < (block->SizeOfBlock - sizeof *block) / sizeof(USHORT); i++) {
             ULONG64 target = (ULONG64)block->VirtualAddress + (entries[i] & 0xfffu);
-            if (entries[i] >> 12 == IMAGE_REL_BASED_ABSOLUTE) {
+            if (entries[i] >> 12 == RELOCATION_ABSOLUTE) {
                 continue;
             }
-            if (entries[i] >> 12 != IMAGE_REL_BASED_DIR64 || !LdrWithin(work->Size, target, sizeof(ULONG64))) {
+            if (entries[i] >> 12 != RELOCATION_DIR64 || !LdrWithin(work->Size, target, sizeof(ULONG64))) {
                 return STATUS_INVALID_IMAGE_FORMAT;
             }
             *(ULONG64 __attribute__((aligned(1))) *)(work->Base + target) += delta;

@@ -17,8 +17,6 @@
 #define MI_SYSTEM_BASE 0xffffffffc0000000ull
 #define MI_SYSTEM_PAGES 0x3f000ull /* 1008 MiB */
 
-#define BYTES_TO_PAGES(bytes) (((bytes) + PAGE_SIZE - 1) >> PAGE_SHIFT)
-
 typedef enum _MI_PROTECTION {
     MiReadOnly,
     MiReadWrite,
@@ -39,7 +37,7 @@ static inline PVOID MiPhysicalToVirtual(ULONG64 physical) {
 
 /* mm/pagetable.c */
 VOID MiBuildPageTables(const BOOT_BLOCK *block); /* boot CPU, once: final tables, loaded */
-VOID MiLoadPageTables(VOID);                     /* the other CPUs */
+extern ULONG64 MiTopPhysical;                    /* CR3 of every CPU */
 BOOLEAN MiMapPages(ULONG64 address, ULONG64 physical, ULONG64 count, MI_PROTECTION protection); /* FALSE: no memory */
 VOID MiUnmapPages(ULONG64 address, ULONG64 count);
 BOOLEAN MiTranslate(ULONG64 address, ULONG64 *physical); /* FALSE: not mapped */

@@ -20,7 +20,7 @@
 extern UCHAR KiImageStart[], KiTextStart[], KiTextEnd[], KiRodataEnd[], KiImageEnd[];
 
 static ULONG64 *MiTop;
-static ULONG64 MiTopPhysical;
+ULONG64 MiTopPhysical; /* boot/entry.S loads it on the other CPUs */
 static KSPIN_LOCK MiTableLock;
 
 static ULONG64 MiFlags(MI_PROTECTION protection) {
@@ -143,10 +143,6 @@ VOID MiFlushTb(VOID) {
     MiReloadTb(NULL);
 }
 
-VOID MiLoadPageTables(VOID) {
-    __asm__ volatile("mov %0, %%cr3" : : "r"(MiTopPhysical) : "memory");
-}
-
 static VOID MiMapRam(const BOOT_MEMORY_RANGE *range) {
     ULONG64 first = range->Base & ~(PAGE_SIZE - 1ull);
     ULONG64 limit = range->Base + range->Bytes;
@@ -193,5 +189,5 @@ VOID MiBuildPageTables(const BOOT_BLOCK *block) {
     MiMapImagePart(KiTextStart, KiTextEnd, MiReadExecute);
     MiMapImagePart(KiTextEnd, KiRodataEnd, MiReadOnly);
     MiMapImagePart(KiRodataEnd, KiImageEnd, MiReadWrite);
-    MiLoadPageTables();
+    __asm__ volatile("mov %0, %%cr3" : : "r"(MiTopPhysical) : "memory");
 }

@@ -10,7 +10,7 @@ VOID MonitorReportBugCheck(ULONG code);          /* any IRQL; every other CPU st
 
 /* monitor/print.c. ConsoleWrite: any IRQL, takes the console lock at HIGH_LEVEL; never called from an NMI. */
 VOID ConsoleWrite(const char *text, ULONG length);
-ULONG ConsolePrint(const char *format, ...) __attribute__((format(ms_printf, 1, 2)));
+ULONG ConsolePrint(const char *format, ...);
 
 /* monitor/hostlink.c */
 VOID HostLinkInitialize(VOID);

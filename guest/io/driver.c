@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Driver objects: made before DriverEntry, gone after DriverUnload. */
+#include "iop.h"
+
+#include "../ldr/ldr.h"
+
+#define POOL_TAG_DRIVER 'virD'
+#define IOP_REGISTRY_PATH L"\\Registry\\Machine\\System\\CurrentControlSet\\Services\\"
+#define IOP_NAME_CHARACTERS 40
+
+typedef struct _IOP_DRIVER {
+    struct _IOP_DRIVER *Next;
+    DRIVER_OBJECT Object;
+    DRIVER_EXTENSION Extension;
+    WCHAR Name[8 + IOP_NAME_CHARACTERS]; /* \Driver\name */
+    WCHAR RegistryPath[RTL_NUMBER_OF(IOP_REGISTRY_PATH) + IOP_NAME_CHARACTERS];
+    UNICODE_STRING RegistryString;
+} IOP_DRIVER;
+
+static IOP_DRIVER *IopDrivers; /* changed by the boot CPU's loop alone */
+
+/* A request that no driver answers (the default of every MajorFunction slot). */
+static NTSTATUS NTAPI IopInvalidRequest(PDEVICE_OBJECT DeviceObject, PIRP Irp) {
+    UNREFERENCED_PARAMETER(DeviceObject);
+    Irp->IoStatus.Status = STATUS_INVALID_DEVICE_REQUEST;
+    Irp->IoStatus.Information = 0;
+    IoCompleteRequest(Irp, IO_NO_INCREMENT);
+    return STATUS_INVALID_DEVICE_REQUEST;
+}
+
+static VOID IopAppend(WCHAR *text, UNICODE_STRING *string, const WCHAR *prefix, const char *name) {
+    ULONG length = 0;
+    for (; prefix[length] != 0; length++) {
+        text[length] = prefix[length];
+    }
+    for (ULONG i = 0; i < IOP_NAME_CHARACTERS - 1 && name[i] != 0 && name[i] != '.'; i++) {
+        text[length++] = (UCHAR)name[i];
+    }
+    text[length] = 0;
+    string->Buffer = text;
+    string->Length = (USHORT)(length * sizeof(WCHAR));
+    string->MaximumLength = (USHORT)((length + 1) * sizeof(WCHAR));
+}
+
+NTSTATUS IopCreateDriverObject(const char *name, ULONG64 base, ULONG64 size, PDRIVER_OBJECT *driver) {
+    IOP_DRIVER *entry = ExAllocatePoolWithTag(NonPagedPool, sizeof *entry, POOL_TAG_DRIVER);
+    if (entry == NULL) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
+    RtlZeroMemory(entry, sizeof *entry);
+    entry->Object.Type = IO_TYPE_DRIVER;
+    entry->Object.Size = sizeof(DRIVER_OBJECT);
+    entry->Object.DriverStart = (PVOID)base;
+    entry->Object.DriverSize = (ULONG)size;
+    entry->Object.DriverExtension = &entry->Extension;
+    entry->Extension.DriverObject = &entry->Object;
+    IopAppend(entry->Name, &entry->Object.DriverName, L"\\Driver\\", name);
+    IopAppend(entry->RegistryPath, &entry->RegistryString, IOP_REGISTRY_PATH, name);
+    for (ULONG i = 0; i <= IRP_MJ_MAXIMUM_FUNCTION; i++) {
+        entry->Object.MajorFunction[i] = IopInvalidRequest;
+    }
+    entry->Next = IopDrivers;
+    IopDrivers = entry;
+    *driver = &entry->Object;
+    return STATUS_SUCCESS;
+}
+
+static VOID IopDeleteDriverObject(PDRIVER_OBJECT driver) {
+    IOP_DRIVER *entry = CONTAINING_RECORD(driver, IOP_DRIVER, Object);
+    IOP_DRIVER **link = &IopDrivers;
+    while (*link != entry) {
+        link = &(*link)->Next;
+    }
+    *link = entry->Next;
+    ExFreePoolWithTag(entry, POOL_TAG_DRIVER);
+}
+
+PDRIVER_OBJECT IopFindDriver(ULONG64 image_base) {
+    for (IOP_DRIVER *entry = IopDrivers; entry != NULL; entry = entry->Next) {
+        if ((ULONG64)entry->Object.DriverStart == image_base) {
+            return &entry->Object;
+        }
+    }
+    return NULL;
+}
+
+NTSTATUS IopStartDriver(const LDR_IMAGE *image) {
+    PDRIVER_OBJECT driver;
+    NTSTATUS status = IopCreateDriverObject(image->Name, image->Base, image->Size, &driver);
+    if (!NT_SUCCESS(status)) {
+        return status;
+    }
+    driver->DriverInit = (PDRIVER_INITIALIZE)image->EntryPoint;
+    status = driver->DriverInit(driver, &CONTAINING_RECORD(driver, IOP_DRIVER, Object)->RegistryString);
+    if (!NT_SUCCESS(status)) {
+        while (driver->DeviceObject != NULL) { /* what a failing DriverEntry forgot must not point into the image */
+            IoDeleteDevice(driver->DeviceObject);
+        }
+        IopDeleteDriverObject(driver);
+    }
+    return status;
+}
+
+NTSTATUS IopStopDriver(const LDR_IMAGE *image) {
+    PDRIVER_OBJECT driver = IopFindDriver(image->Base);
+    if (driver == NULL) {
+        return STATUS_OBJECT_NAME_NOT_FOUND;
+    }
+    if (driver->DriverUnload == NULL) {
+        return STATUS_INVALID_DEVICE_REQUEST; /* a driver without DriverUnload stays */
+    }
+    IopRemoveDevices(driver);
+    driver->DriverUnload(driver);
+    if (driver->DeviceObject != NULL) {
+        DbgPrint("io: %wZ left a device object behind after DriverUnload\n", &driver->DriverName);
+        return STATUS_DEVICE_BUSY;
+    }
+    IopDeleteDriverObject(driver);
+    return STATUS_SUCCESS;
+}

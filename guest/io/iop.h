@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The I/O manager's own face: drivers, physical device objects for PCI functions, and how their interrupts are routed.
+ * PASSIVE_LEVEL, no locks held, unless a line says otherwise. The public routines are those of the DDK headers.
+ */
+#pragma once
+
+#include "../include/bootblock.h"
+#include "../include/ddk.h"
+#include "../include/hostif.h"
+#include "../ke/ki.h"
+
+#define IOP_MAXIMUM_MESSAGES 64
+#define POOL_TAG_RESOURCES 'rseR'
+
+/* What the bus driver keeps in the extension of a physical device object. */
+typedef struct _IOP_PDO {
+    ULONG Location;
+    const BOOT_PCI_FUNCTION *Function;
+    PDRIVER_OBJECT Driver; /* the function driver, NULL before AddDevice */
+    BOOLEAN Started;
+    KIRQL Irql;            /* of its interrupts */
+    ULONG MessageCount;    /* 0: uses its line, or none */
+    ULONG LineVector;      /* 0: none */
+    ULONG MessageVector[IOP_MAXIMUM_MESSAGES];
+    PKINTERRUPT MessageInterrupt[IOP_MAXIMUM_MESSAGES]; /* NULL: not connected */
+} IOP_PDO;
+
+VOID IopInitialize(VOID); /* boot CPU, once: the bus driver */
+
+/* io/driver.c: calls DriverEntry; on failure nothing is left of the driver but its image. Stop calls DriverUnload. */
+NTSTATUS IopStartDriver(const LDR_IMAGE *image);
+NTSTATUS IopStopDriver(const LDR_IMAGE *image);
+PDRIVER_OBJECT IopFindDriver(ULONG64 image_base); /* NULL: none */
+NTSTATUS IopCreateDriverObject(const char *name, ULONG64 base, ULONG64 size, PDRIVER_OBJECT *driver);
+
+/* io/pnp.c: AddDevice on the PDO of a PCI function, then IRP_MN_START_DEVICE. *added, *started: their NTSTATUS values. */
+NTSTATUS IopStartDevice(ULONG64 image_base, ULONG location, ULONG64 *added, ULONG64 *started);
+VOID IopRemoveDevices(PDRIVER_OBJECT driver); /* IRP_MN_REMOVE_DEVICE to each device that the driver serves */
+PDEVICE_OBJECT IopFindPdo(ULONG location);    /* NULL: not enumerated */
+IOP_PDO *IopPdoOf(PDEVICE_OBJECT device);     /* NULL: not a PDO of ours */
+
+/* io/resource.c: the resources of a PDO, as IRP_MN_START_DEVICE carries them. The list is pool, the caller frees it. */
+NTSTATUS IopAssignInterrupts(IOP_PDO *pdo);
+VOID IopReleaseInterrupts(IOP_PDO *pdo);
+PCM_RESOURCE_LIST IopBuildResources(const IOP_PDO *pdo, BOOLEAN translated);
+
+/* io/connect.c */
+NTSTATUS IopRetargetMessages(ULONG location, ULONG first_cpu);
