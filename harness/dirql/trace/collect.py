@@ -125,7 +125,7 @@ class RingReader:
         if head - self._next > self._size:
             if not self._overwrite:
                 raise ProtocolError(
-                    f"trace ring of {self._size} records, dropping new ones: Head {head}, but only {self._next} were taken"
+                    f"trace ring of {self._size} records in drop-new mode: Head {head}, only {self._next} were taken"
                 )
             self._skip_to(head - self._size)
         chunks = []

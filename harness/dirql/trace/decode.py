@@ -104,17 +104,24 @@ class Trace:
         return self.by_cpu[self._block[cpu.astype(np.int64) + 1] - 1]
 
     def where(self, *names: str) -> Indices:
-        """Return the indices of all records of the named events."""
-        return np.flatnonzero(self.is_event(*names))
+        """Return the indices of all records of the named events, in order."""
+        order, bounds = self._by_event
+        numbers = [self.meta.events[name] for name in names]
+        parts = [order[bounds[number] : bounds[number + 1]] for number in numbers if number + 1 < len(bounds)]
+        if len(parts) == 1:
+            return parts[0]
+        return np.sort(np.concatenate(parts)) if parts else np.zeros(0, dtype=np.int64)
 
-    def is_event(self, *names: str) -> Flags:
-        """Return, for each record, whether it is one of the named events."""
-        if len(names) == 1:
-            single: Flags = self.event == self.meta.events[names[0]]
-            return single
-        table = self.meta.events.lookup(names)
-        chosen: Flags = table[np.minimum(self.event, len(table) - 1)]
+    def are(self, index: Indices, name: str) -> Flags:
+        """Return, for each record given by its index, whether it is of the named event."""
+        chosen: Flags = self.event[index] == self.meta.events[name]
         return chosen
+
+    @cached_property
+    def _by_event(self) -> tuple[Indices, Indices]:
+        """All indices, event number after event number, and where each number begins."""
+        bounds = np.concatenate([[0], np.cumsum(np.bincount(self.event))]).astype(np.int64)
+        return np.argsort(self.event, kind="stable"), bounds
 
     def recorded(self, *names: str) -> bool:
         """Tell whether all the named events were recorded all the time."""

@@ -11,13 +11,18 @@ order of all acts within their windows alternates is something wrong.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
 from dirql.trace.decode import Trace
 from dirql.trace.intervals import Contexts, factorize, stable_groups
 from dirql.trace.schema import Flags, Indices
+
+SEARCH_STEPS = 20_000
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ def dpc_runs(trace: Trace, in_frames: Contexts) -> DpcRuns:
     event = trace.event[index]
     effective = (event == start_event) | ((trace.arg1[index] & np.uint64(0xFF)) != 0)
     index, event = index[effective | (event == insert_event)], event[effective | (event == insert_event)]
-    before = in_frames.previous(index)
+    before = in_frames.previous[index]
     earliest = np.where(before >= 0, trace.time[before], 0) - trace.skew_ticks
     latest = trace.time[index]
     queues = event == insert_event
@@ -91,7 +96,7 @@ def _follow(index: Indices, queues: Flags, inserted: Flags, earliest: Indices, l
     inherited = np.zeros(0, dtype=np.int64)
     old = -1
     soonest = earliest[acts[queues[acts]]].min(initial=np.iinfo(np.int64).max)
-    if len(acts) and not queues[acts[0]] and soonest >= latest[acts[0]]:
+    if len(acts) and not queues[acts[0]] and soonest > latest[acts[0]]:
         old = int(acts[0])  # no insertion can have come before it: it was queued before the trace began
         inherited, acts = index[acts[:1]], acts[1:]
     inserts, takes, requeued, orphans = _alternate(acts, queues, earliest, latest)
@@ -114,71 +119,132 @@ def _follow(index: Indices, queues: Flags, inserted: Flags, earliest: Indices, l
     return index[inserts], taken, index[requeued], index[orphans], inherited, refused
 
 
-def _alternate(
-    acts: Indices, queues: Flags, earliest: Indices, latest: Indices
-) -> tuple[Indices, Indices, Indices, Indices]:
-    """Match insertions with removals: (insertions, removal of each or -1, requeued, orphans), as positions in the part."""
+_Matches = tuple[Indices, Indices, Indices, Indices]
+"""(insertions, removal of each or -1, insertions of a queued DPC, removals of one that was not)."""
+
+
+def _alternate(acts: Indices, queues: Flags, earliest: Indices, latest: Indices) -> _Matches:
+    """Match insertions with removals, as positions in the part.
+
+    The acts come in the order of their records. Where those alternate nothing has to be searched.
+    """
+    none = np.zeros(0, dtype=np.int64)
     is_insert = queues[acts]
-    expected = np.arange(len(acts)) % 2 == 0
-    if (is_insert == expected).all():
-        inserts, takes = acts[0::2], acts[1::2]
-        if len(takes) < len(inserts):
-            takes = np.append(takes, -1)
-        none = np.zeros(0, dtype=np.int64)
-        return inserts, takes, none, none
-    # Cut where nothing that comes later can have happened earlier, and the balance is one that can be.
-    balance = np.cumsum(np.where(is_insert, 1, -1))
-    later = np.minimum.accumulate(earliest[acts][::-1])[::-1]
-    quiet = np.flatnonzero((later[1:] >= latest[acts][:-1]) & ((balance[:-1] == 0) | (balance[:-1] == 1))) + 1
-    pieces: tuple[list[int], list[int], list[int], list[int]] = ([], [], [], [])
-    queued_by: int | None = None
-    for piece in np.split(acts, quiet):
-        queued_by = _greedy(piece, queues, earliest, latest, queued_by, pieces)
-    if queued_by is not None:
-        pieces[0].append(queued_by)
-        pieces[1].append(-1)
-    inserts, takes, requeued, orphans = (np.array(piece, dtype=np.int64) for piece in pieces)
-    return inserts, takes, requeued, orphans
+    step = np.where(is_insert, 1, -1)
+    before = np.cumsum(step) - step
+    wrong = is_insert != (before == 0)
+    bounds = _quiet(acts, earliest, latest)
+    order = acts.copy()
+    for at in np.unique(np.searchsorted(bounds, np.flatnonzero(wrong), side="right")):
+        begin, end = int(bounds[at - 1]), int(bounds[at])
+        piece = _acts(acts[begin:end], queues, earliest, latest)
+        found = _order(piece, queued=bool(before[begin])) if before[begin] in (0, 1) else None
+        if found is None:
+            return _alternate_or_report(acts, bounds, queues, earliest, latest)
+        order[begin:end] = [act.place for act in found]
+    inserts, takes = order[0::2], order[1::2]
+    if len(takes) < len(inserts):
+        takes = np.append(takes, -1)
+    return inserts, takes, none, none
 
 
-def _greedy(
-    piece: Indices,
-    queues: Flags,
-    earliest: Indices,
-    latest: Indices,
-    queued_by: int | None,
-    out: tuple[list[int], list[int], list[int], list[int]],
-) -> int | None:
-    """Let the acts of a piece alternate, each as early as it can be, the most urgent first.
+def _alternate_or_report(acts: Indices, bounds: Indices, queues: Flags, earliest: Indices, latest: Indices) -> _Matches:
+    """Match what can be matched, piece by piece, where not everything can."""
+    found: tuple[list[int], list[int], list[int], list[int]] = ([], [], [], [])
+    inserts_found, takes_found, requeued, orphans = found
+    queued_by = -1
+    for begin, end in pairwise(bounds.tolist()):
+        piece = _acts(acts[begin:end], queues, earliest, latest)
+        order = _order(piece, queued=queued_by >= 0)
+        for act in order or piece:
+            if act.inserts:
+                if queued_by >= 0:
+                    requeued.append(act.place)
+                else:
+                    queued_by = act.place
+            elif queued_by < 0:
+                orphans.append(act.place)
+            else:
+                inserts_found.append(queued_by)
+                takes_found.append(act.place)
+                queued_by = -1
+    if queued_by >= 0:
+        inserts_found.append(queued_by)
+        takes_found.append(-1)
+    inserts, takes, twice, without = (np.array(places, dtype=np.int64) for places in found)
+    return inserts, takes, twice, without
 
-    Acts take no time, so to do what is possible now never hurts what must be done later: if this finds no order, none is.
+
+class _Act(NamedTuple):
+    """One insertion (TRUE) or removal, and the window in which it took place."""
+
+    place: int
+    inserts: bool
+    earliest: int
+    latest: int
+
+
+def _quiet(acts: Indices, earliest: Indices, latest: Indices) -> Indices:
+    """Return the bounds of the pieces that can be ordered apart: no act can precede one of an earlier piece."""
+    if not len(acts):
+        return np.zeros(1, dtype=np.int64)
+    soonest = np.minimum.accumulate(earliest[acts][::-1])[::-1]
+    cuts = np.flatnonzero(soonest[1:] > latest[acts][:-1]) + 1
+    return np.concatenate([[0], cuts, [len(acts)]])
+
+
+def _acts(places: Indices, queues: Flags, earliest: Indices, latest: Indices) -> list[_Act]:
+    columns = zip(
+        places.tolist(), queues[places].tolist(), earliest[places].tolist(), latest[places].tolist(), strict=True
+    )
+    return [_Act(*row) for row in columns]
+
+
+def _order(piece: list[_Act], *, queued: bool) -> list[_Act] | None:
+    """Find an order of the acts, each within its window, in which insertions and removals alternate.
 
     Returns:
-        The insertion that the DPC is still queued by, or None.
+        The order; None if there is none. If the search becomes too long, whatever order alternates: nothing is proved.
     """
-    matched_inserts, matched_takes, requeued, orphans = out
-    waiting = {True: [int(act) for act in piece if queues[act]], False: [int(act) for act in piece if not queues[act]]}
-    now = int(np.iinfo(np.int64).min)
-    while waiting[True] or waiting[False]:
-        wanted = queued_by is None
-        if not waiting[wanted]:
-            for act in waiting[not wanted]:
-                (orphans if wanted else requeued).append(act)
-            break
-        at = max(now, min(int(earliest[act]) for act in waiting[wanted]))
-        act = min((act for act in waiting[wanted] if earliest[act] <= at), key=lambda act: int(latest[act]))
-        late = [other for other in waiting[not wanted] if latest[other] < at]
-        if late:
-            (orphans if wanted else requeued).extend(late)
-            waiting[not wanted] = [other for other in waiting[not wanted] if other not in late]
+    if all(act.inserts != (queued ^ bool(at % 2)) for at, act in enumerate(piece)):
+        return piece
+    excess = sum(1 if act.inserts else -1 for act in piece) + queued
+    if excess not in (0, 1):
+        return None
+    # Depth first, most urgent first. Of two ways to have done the same acts, the one that is done earlier is as good.
+    start = min(act.earliest for act in piece)
+    trail: list[int] = []
+    reached: dict[int, int] = {}
+    branches = [_choices(piece, (1 << len(piece)) - 1, start, queued)]
+    for _ in range(SEARCH_STEPS):
+        choice = next(branches[-1], None)
+        if choice is None:
+            branches.pop()
+            if not branches:
+                return None
+            trail.pop()
             continue
-        waiting[wanted].remove(act)
-        now = at
-        if wanted:
-            queued_by = act
-        else:
-            assert queued_by is not None
-            matched_inserts.append(queued_by)
-            matched_takes.append(act)
-            queued_by = None
-    return queued_by
+        at, left, now = choice
+        if not left:
+            return [piece[at] for at in [*trail, at]]
+        if reached.get(left, now + 1) > now:
+            reached[left] = now
+            trail.append(at)
+            branches.append(_choices(piece, left, now, queued ^ bool(len(trail) % 2)))
+    return _any_order(piece, queued=queued)
+
+
+def _choices(piece: list[_Act], left: int, now: int, queued: bool) -> Iterator[tuple[int, int, int]]:
+    """Yield each act that may come next: its number, the acts left after it, and when it is done."""
+    rest = [at for at in range(len(piece)) if left >> at & 1]
+    deadline = min(piece[at].latest for at in rest)
+    for at in rest:
+        when = max(now, piece[at].earliest)
+        if piece[at].inserts != queued and when <= deadline:
+            yield at, left & ~(1 << at), when
+
+
+def _any_order(piece: list[_Act], *, queued: bool) -> list[_Act]:
+    """Let insertions and removals take turns, each kind in the order of its records."""
+    turns = {kind: iter([act for act in piece if act.inserts == kind]) for kind in (True, False)}
+    return [next(turns[queued == bool(at % 2)]) for at in range(len(piece))]

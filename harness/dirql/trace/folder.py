@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A trace on disk: `<run>/trace/cpuNN.bin`, the raw records of each CPU, and `<run>/trace/meta.json`, all it takes to read them."""
+"""A trace on disk: `trace/cpuNN.bin`, the raw records of each CPU, and `trace/meta.json`, all it takes to read them."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class TraceMeta:
         mask: bit n: event n was recorded all the time. Where a clause needs an event that was not, it is not judged.
         lost: per CPU, records that the guest made or would have made and that are not in the files.
         cut: the machine ended under the trace: what happened last is missing.
-        horizon: TSC up to which the files hold what every CPU did; later records are ignored, because the rings were read
-            one after another. None where all CPUs stood still when they were read.
+        horizon: TSC up to which the files hold what every CPU did; later records are ignored, because the rings were
+            read one after another. None where all CPUs stood still when they were read.
         skew_ns: see `skew`; None for the mode's default.
         symbols: (address, size in bytes, name) of what the records may point to.
         accounting: the host's counts of interrupts, where it kept any.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a trace tells about its CPUs: the intervals of each kind, found once and used by oracle, statistics and pictures."""
+"""What a trace tells about its CPUs: the intervals of each kind, found once for oracle, statistics and pictures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dirql.trace.schema import Bytes, Indices
 PASSIVE_LEVEL = 0
 DISPATCH_LEVEL = 2
 FIRST_APC_VECTOR = 0x1F
-"""The lowest vector that IRQL rules: below are exceptions and NMI (the x64 level map: APC 0x1F, DPC 0x2F, devices from 0x30)."""
+"""The lowest vector that IRQL rules (x64 level map: APC 0x1F, DPC 0x2F, devices from 0x30); below are exceptions."""
 SPURIOUS_VECTOR = 0xDF
 """The local APIC's spurious vector: it may arrive at any IRQL and is never in service."""
 
@@ -89,16 +89,6 @@ class History:
     def in_routines(self) -> Contexts:
         """The context of each record among frames, service routines, synchronised routines and DPCs."""
         return contexts(self.trace, self.frames, self.isrs, self.syncs, self.dpcs)
-
-    @cached_property
-    def in_isrs(self) -> Contexts:
-        """The context of each record among service routines."""
-        return contexts(self.trace, self.isrs)
-
-    @cached_property
-    def in_dpcs(self) -> Contexts:
-        """The context of each record among DPCs."""
-        return contexts(self.trace, self.dpcs)
 
     @cached_property
     def dpc_runs(self) -> DpcRuns:

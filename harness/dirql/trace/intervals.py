@@ -9,6 +9,7 @@ faulty one it is better: a missing end spoils one interval, not all that follow.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -120,8 +121,9 @@ class Contexts:
     _order: Indices
     _opens: Flags
 
-    def previous(self, index: Indices) -> Indices:
-        """Return for each record the one before it in the same context, skipping what interrupted it; -1 where none."""
+    @cached_property
+    def previous(self) -> Indices:
+        """For each record the one before it in the same context, skipping what interrupted it; -1 where none."""
         before = np.full(len(self.trace), -1, dtype=np.int64)
         first, second = self._order[:-1], self._order[1:]
         same = (
@@ -130,7 +132,7 @@ class Contexts:
             & (self.trace.cpu[first] == self.trace.cpu[second])
         )
         before[second] = np.where(same, first, -1)
-        return before[index]
+        return before
 
     def parent(self, openers: Indices) -> Indices:
         """Return for each record that began an interval the beginning of the next outer one; -1 where none."""
@@ -153,24 +155,28 @@ def contexts(trace: Trace, *spans: Intervals) -> Contexts:
     Where intervals cross (a faulty trace), a record is never given to one that had ended before it.
     """
     size = len(trace)
-    start = np.concatenate([np.concatenate([span.start, span.running]) for span in spans])
-    end = np.concatenate([np.concatenate([span.end, trace.last_on(trace.cpu[span.running])]) for span in spans])
+    running = np.concatenate([span.running for span in spans])
+    start = np.concatenate([*(span.start for span in spans), running])
+    end = np.concatenate([*(span.end for span in spans), trace.last_on(trace.cpu[running])])
     first, last = trace.position[start], trace.position[end]
-    change = np.zeros(size + 1, dtype=np.int32)
-    change[first] += 1
-    change -= np.bincount(last + 1, minlength=size + 1).astype(np.int32)
-    depth = np.cumsum(change[:size]).clip(0, 255).astype(np.uint8)
+    closed = len(start) - len(running)
+    change = np.zeros(size + 1, dtype=np.int16)
+    change[first] = 1
+    change[last[:closed] + 1] -= 1
+    np.subtract.at(change, last[closed:] + 1, 1)
+    depth = np.cumsum(change[:size], dtype=np.int16).clip(0, 255).astype(np.uint8)
     opens = np.zeros(size, dtype=np.bool_)
     opens[first] = True
     ends_at = np.zeros(size, dtype=np.int64)
     ends_at[first] = last
     order = np.argsort(depth, kind="stable")  # laid out CPU after CPU, then depth after depth
-    latest = np.maximum.accumulate(np.where(opens[order], np.arange(size), 0)) if size else order
-    candidate = order[latest]
-    valid = opens[candidate] & (depth[candidate] == depth[order]) & (ends_at[candidate] >= order) & (depth[order] > 0)
+    inside = order[size - int(np.count_nonzero(depth)) :]
+    latest = np.maximum.accumulate(np.where(opens[inside], np.arange(len(inside)), 0)) if len(inside) else inside
+    candidate = inside[latest]
+    valid = opens[candidate] & (depth[candidate] == depth[inside]) & (ends_at[candidate] >= inside)
     by_cpu = trace.by_cpu
-    opener = np.empty(size, dtype=np.int64)
-    opener[by_cpu[order]] = np.where(valid, by_cpu[candidate], -1)
+    opener = np.full(size, -1, dtype=np.int64)
+    opener[by_cpu[inside[valid]]] = by_cpu[candidate[valid]]
     opens_index = np.zeros(size, dtype=np.bool_)
     opens_index[start] = True
     depth_index = np.empty(size, dtype=np.uint8)

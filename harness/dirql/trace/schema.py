@@ -7,7 +7,7 @@ run's folder, so that a trace can be read long after its guest was rebuilt.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,13 +79,6 @@ class EventTable:
             if known == number:
                 return name
         return f"event {number}"
-
-    def lookup(self, names: Iterable[str]) -> Flags:
-        """Return a table, indexed by event number, that is true for the named events."""
-        table = np.zeros(max(self.numbers.values(), default=0) + 2, dtype=np.bool_)
-        for name in names:
-            table[self[name]] = True
-        return table
 
 
 def record_dtype(fields: FieldMap, size: int) -> np.dtype[np.void]:

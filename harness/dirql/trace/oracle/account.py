@@ -99,7 +99,7 @@ def balances(history: History, accounting: Accounting) -> list[Balance]:
 
 def judge(history: History, accounting: Accounting | None) -> list[Finding]:
     """Judge the books of a run."""
-    finding = Finding(INT_ACCOUNT)
+    finding = Finding(INT_ACCOUNT, history.trace)
     trace = history.trace
     unexpected = trace.where("UnexpectedInterrupt")
     finding.judged = len(unexpected)
@@ -107,7 +107,6 @@ def judge(history: History, accounting: Accounting | None) -> list[Finding]:
         finding.add(
             f"CPU {trace.cpu[index]} took vector {trace.arg0[index]:#x}, which nothing is connected to",
             [index],
-            [trace.cpu[index]],
             [trace.arg1[index]],
             certain=True,
         )
@@ -120,18 +119,16 @@ def judge(history: History, accounting: Accounting | None) -> list[Finding]:
         whose = f"KINTERRUPT {book.interrupt:#x}" if book.interrupt else "all interrupt objects"
         if book.lost:
             what = f"{book.lost} lost" if book.lost > 0 else f"{-book.lost} claimed more than were raised"
-            finding.add(f"{whose}: {book.sent} raised, {book.claimed} claimed, {book.merged} merged: {what}", [], [])
+            finding.add(f"{whose}: {book.sent} raised, {book.claimed} claimed, {book.merged} merged: {what}")
     strays = sorted(
         message for message in accounting.sent if accounting.connects and message not in accounting.connects
     )
     for message in strays:
         if accounting.sent[message]:
-            finding.add(f"message {message}: {accounting.sent[message]} raised, but nothing is connected to it", [], [])
+            finding.add(f"message {message}: {accounting.sent[message]} raised, but nothing is connected to it")
     total = sum(book.claimed for book in books)
     if accounting.acknowledged is not None and accounting.acknowledged != total:
         finding.add(
-            f"the device was acknowledged {accounting.acknowledged} times; {total} service routine runs claimed it",
-            [],
-            [],
+            f"the device was acknowledged {accounting.acknowledged} times; {total} service routine runs claimed it"
         )
     return [finding]

@@ -37,7 +37,7 @@ _Filter = Callable[[Indices], Flags]
 
 def judge(history: History, accounting: Accounting) -> list[Finding]:
     """Judge all ordinary DPCs of a trace."""
-    findings = {clause.id: Finding(clause) for clause in (DPC_1, DPC_2, DPC_3, DPC_4, DPC_5)}
+    findings = {clause.id: Finding(clause, history.trace) for clause in (DPC_1, DPC_2, DPC_3, DPC_4, DPC_5)}
     trace = history.trace
     threaded = np.array(sorted(accounting.threaded_dpcs), dtype=np.uint64)
 
@@ -61,15 +61,13 @@ def _judge_queue(history: History, ordinary: _Filter, one: Finding, two: Finding
     trace, runs = history.trace, history.dpc_runs
     for index in runs.requeued[ordinary(runs.requeued)]:
         one.add(
-            f"CPU {trace.cpu[index]} queued the DPC {trace.arg0[index]:#x} (TRUE) although it was queued and had not run",
+            f"CPU {trace.cpu[index]} queued the DPC {trace.arg0[index]:#x} (TRUE) while it was queued and had not run",
             [index],
-            [trace.cpu[index]],
         )
     for index in runs.orphans[ordinary(runs.orphans)]:
         two.add(
-            f"CPU {trace.cpu[index]} ran the DPC {trace.arg0[index]:#x} although nothing had queued it since it last ran",
+            f"CPU {trace.cpu[index]} ran the DPC {trace.arg0[index]:#x}, which nothing had queued since it last ran",
             [index],
-            [trace.cpu[index]],
             [trace.arg1[index]],
         )
     refused = runs.refused[ordinary(runs.refused)]
@@ -78,9 +76,8 @@ def _judge_queue(history: History, ordinary: _Filter, one: Finding, two: Finding
         finding = one if running < 0 else three
         where = "" if running < 0 else ", from its own routine"
         finding.add(
-            f"CPU {trace.cpu[index]} was refused to queue the DPC {trace.arg0[index]:#x} (FALSE){where}, although it was not queued",
+            f"CPU {trace.cpu[index]} could not queue the DPC {trace.arg0[index]:#x} (FALSE){where}; it was not queued",
             [index] if running < 0 else [running, index],
-            [trace.cpu[index]],
         )
     inserts = trace.where("DpcInsert")
     three.judged = int((_own_run(history, inserts) >= 0).sum())
@@ -90,12 +87,13 @@ def _judge_queue(history: History, ordinary: _Filter, one: Finding, two: Finding
 def _own_run(history: History, index: Indices) -> Indices:
     """Return for each insertion the DpcStart of the same DPC whose routine is running on that CPU; -1 if none."""
     trace = history.trace
-    opener = history.in_dpcs.opener[index]
-    return np.where((opener >= 0) & (trace.arg0[opener] == trace.arg0[index]), opener, -1)
+    opener = history.in_routines.opener[index]
+    own = (opener >= 0) & trace.are(opener, "DpcStart") & (trace.arg0[opener] == trace.arg0[index])
+    return np.where(own, opener, -1)
 
 
 def _judge_forgotten(history: History, ordinary: _Filter, finding: Finding) -> None:
-    """A DPC that never ran, although its CPU went idle, awoke and went idle again."""
+    """Report DPCs that never ran, although their CPU went idle, awoke and went idle again."""
     trace, runs = history.trace, history.dpc_runs
     waiting = runs.insert[(runs.taken < 0) & ordinary(runs.insert)]
     idles = trace.where("IdleEnter")
@@ -112,7 +110,6 @@ def _judge_forgotten(history: History, ordinary: _Filter, finding: Finding) -> N
                 f"the DPC {trace.arg0[index]:#x}, queued by CPU {trace.cpu[index]}, never ran, although "
                 f"{'every CPU' if target == ANY_CPU else f'CPU {target}'} went idle twice since",
                 [index],
-                [trace.cpu[index]],
             )
 
 
@@ -120,19 +117,18 @@ def _judge_level(history: History, starts: Indices, ordinary: _Filter, finding: 
     trace, dpcs = history.trace, history.dpcs
     ends = dpcs.end[ordinary(dpcs.end)]
     for index in np.concatenate([starts, ends])[trace.irql[np.concatenate([starts, ends])] != DISPATCH_LEVEL]:
+        verb = "began" if index in starts else "ended"
         finding.add(
-            f"the DPC {trace.arg0[index]:#x} {'began' if index in starts else 'ended'} on CPU {trace.cpu[index]} at IRQL "
-            f"{trace.irql[index]} instead of DISPATCH_LEVEL",
+            f"the DPC {trace.arg0[index]:#x} {verb} on CPU {trace.cpu[index]} at IRQL {trace.irql[index]}, "
+            "not DISPATCH_LEVEL",
             [index],
-            [trace.cpu[index]],
             [trace.arg1[index]],
             certain=True,
         )
     for index in dpcs.unended[ordinary(dpcs.unended)]:
         finding.add(
-            f"the DPC {trace.arg0[index]:#x} began on CPU {trace.cpu[index]}, and began there again without having ended",
+            f"the DPC {trace.arg0[index]:#x} began on CPU {trace.cpu[index]}, and again without having ended",
             [index],
-            [trace.cpu[index]],
             [trace.arg1[index]],
         )
     begun = trace.where("DpcStart")
@@ -143,7 +139,6 @@ def _judge_level(history: History, starts: Indices, ordinary: _Filter, finding: 
             finding.add(
                 f"the DPC {trace.arg0[index]:#x} ended on CPU {trace.cpu[index]}, where it had not begun",
                 [index],
-                [trace.cpu[index]],
                 [trace.arg1[index]],
             )
 
@@ -157,31 +152,24 @@ def _judge_target(history: History, ordinary: _Filter, finding: Finding) -> None
         finding.add(
             f"the DPC {trace.arg0[start[at]]:#x} was queued to CPU {target[at]} and ran on CPU {trace.cpu[start[at]]}",
             [insert[at], start[at]],
-            [trace.cpu[insert[at]], trace.cpu[start[at]]],
             [trace.arg1[start[at]]],
         )
 
 
 def _judge_readiness(history: History, starts: Indices, finding: Finding) -> None:
     trace = history.trace
-    frame = history.in_frames.opener[starts]
-    level = np.where(frame >= 0, interrupted_irql(trace, np.maximum(frame, 0)), 0)
-    isr = history.in_isrs.opener[starts]
-    for at in np.flatnonzero((level >= DISPATCH_LEVEL) | (isr >= 0)):
-        index = starts[at]
-        where = "inside a service routine" if isr[at] >= 0 else f"inside an interrupt of IRQL {level[at]}"
-        finding.add(
-            f"the DPC {trace.arg0[index]:#x} began on CPU {trace.cpu[index]} {where}",
-            [frame[at], index] if isr[at] < 0 else [isr[at], index],
-            [trace.cpu[index]],
-            [trace.arg1[index]],
+    outer = history.in_routines.parent(starts)
+    inside = np.flatnonzero(outer >= 0)
+    around = outer[inside]
+    is_interrupt = trace.are(around, "InterruptEnter")
+    level = np.where(is_interrupt, interrupted_irql(trace, around), DISPATCH_LEVEL)
+    for at in np.flatnonzero(level >= DISPATCH_LEVEL):
+        index, by = starts[inside[at]], around[at]
+        what = {"IsrEnter": "a service routine", "SyncEnter": "a synchronised routine", "DpcStart": "another DPC"}.get(
+            trace.meta.events.name(int(trace.event[by])), "an interrupt that was taken at DISPATCH_LEVEL or above"
         )
-    outer = history.in_dpcs.parent(starts)
-    for at in np.flatnonzero(outer >= 0):
-        index = starts[at]
         finding.add(
-            f"the DPC {trace.arg0[index]:#x} began on CPU {trace.cpu[index]} while the DPC {trace.arg0[outer[at]]:#x} ran there",
-            [outer[at], index],
-            [trace.cpu[index]],
-            [trace.arg1[outer[at]], trace.arg1[index]],
+            f"the DPC {trace.arg0[index]:#x} began on CPU {trace.cpu[index]} inside {what}",
+            [by, index],
+            [trace.arg1[by], trace.arg1[index]],
         )

@@ -11,8 +11,8 @@ from dirql.trace.schema import Indices
 def overlaps(group: Indices, begin: Indices, end: Indices, skew: int) -> tuple[Indices, Indices]:
     """Find pairs of intervals of one group that overlap.
 
-    Each interval is compared with the one, among those of its group that began before it, that lasts longest: whenever a
-    group has an overlap at all, at least one pair is found, and each interval is reported at most once as the later.
+    Each interval is compared with the one, among those of its group that began before it, that lasts longest: whenever
+    a group has an overlap at all, at least one pair is found, and each interval is reported at most once as the later.
 
     Args:
         group: which intervals exclude each other: those of equal number.

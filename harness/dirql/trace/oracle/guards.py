@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which interrupt spin lock each service routine and each synchronised routine ran under, and at what IRQL it should have."""
+"""Which interrupt spin lock each service or synchronised routine ran under, and at what IRQL it should have run."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _held(history: History, spans: Intervals) -> tuple[Words, Indices]:
 
     def place(index: Indices) -> Indices:
         """Order records by context, then by position; contexts are numbered by what opened them, or by their CPU."""
-        context = np.where(opener[index] >= 0, opener[index], size + trace.cpu[index])
+        context = np.where(opener[index] >= 0, opener[index], trace.cpu[index].astype(np.int64) + size)
         return context * size + trace.position[index]
 
     ranked = place(acquired)

@@ -20,7 +20,7 @@ NEEDS = ("IsrEnter", "IsrExit", "SyncEnter", "SyncExit", "InterruptConnect")
 
 def judge(history: History, guards: Guards) -> list[Finding]:
     """Judge all service routines of a trace."""
-    finding = Finding(INT_1)
+    finding = Finding(INT_1, history.trace)
     trace, isrs = history.trace, history.isrs
     runs = guards.isrs
     finding.judged = len(runs.start)
@@ -32,7 +32,6 @@ def judge(history: History, guards: Guards) -> list[Finding]:
         finding.add(
             f"the ISR of KINTERRUPT {trace.arg0[index]:#x} was {what} on CPU {trace.cpu[index]}",
             [index],
-            [trace.cpu[index]],
             [trace.arg1[index]] if what.startswith("entered") else [],
         )
     for one, other in conflicts(trace, guards):
@@ -41,7 +40,6 @@ def judge(history: History, guards: Guards) -> list[Finding]:
         finding.add(
             f"{guards.describe(trace, other)} while {guards.describe(trace, one, since=True)}",
             [one, other],
-            [trace.cpu[one], trace.cpu[other]],
             [trace.arg1[one], trace.arg1[other]],
         )
     return [finding]
@@ -57,7 +55,6 @@ def judge_level(history: History, runs: Guard, what: str, finding: Finding) -> N
                 f"{what} of KINTERRUPT {trace.arg0[index[at]]:#x} {'began' if index is runs.start else 'ended'} on CPU "
                 f"{trace.cpu[index[at]]} at IRQL {trace.irql[index[at]]}; its SynchronizeIrql is {runs.level[at]}",
                 [index[at]],
-                [trace.cpu[index[at]]],
                 [trace.arg1[runs.start[at]]],
             )
 
@@ -65,19 +62,16 @@ def judge_level(history: History, runs: Guard, what: str, finding: Finding) -> N
 def judge_lock(history: History, runs: Guard, what: str, finding: Finding) -> None:
     """Report routines that ran without the interrupt spin lock, where others of that KINTERRUPT ran with one."""
     trace = history.trace
-    for at in np.flatnonzero(runs.unguarded):
+    for index in runs.start[runs.unguarded]:
         finding.add(
-            f"{what} of KINTERRUPT {trace.arg0[runs.start[at]]:#x} ran on CPU {trace.cpu[runs.start[at]]} without its interrupt "
-            "spin lock",
-            [runs.start[at]],
-            [trace.cpu[runs.start[at]]],
-            [trace.arg1[runs.start[at]]],
+            f"{what} of KINTERRUPT {trace.arg0[index]:#x} ran on CPU {trace.cpu[index]} without its lock",
+            [index],
+            [trace.arg1[index]],
         )
-    for at in np.flatnonzero(runs.dropped):
+    for index, end in zip(runs.start[runs.dropped], runs.end[runs.dropped], strict=True):
         finding.add(
-            f"{what} of KINTERRUPT {trace.arg0[runs.start[at]]:#x} was still running on CPU {trace.cpu[runs.start[at]]} when its "
-            "interrupt spin lock was released",
-            [runs.start[at], runs.end[at]],
-            [trace.cpu[runs.start[at]]],
-            [trace.arg1[runs.start[at]]],
+            f"{what} of KINTERRUPT {trace.arg0[index]:#x} was still running on CPU {trace.cpu[index]} when its "
+            "lock was released",
+            [index, end],
+            [trace.arg1[index]],
         )

@@ -26,7 +26,7 @@ NEEDS = ("InterruptEnter", "InterruptExit")
 
 def judge(history: History) -> list[Finding]:
     """Judge all interrupts of a trace."""
-    masked, restored = Finding(IRQL_2), Finding(IRQL_6)
+    masked, restored = Finding(IRQL_2, history.trace), Finding(IRQL_6, history.trace)
     entries = _ruled(history, history.trace.where("InterruptEnter"))
     masked.judged = len(entries)
     restored.judged = len(history.interrupts)
@@ -55,7 +55,6 @@ def _judge_masked(history: History, entries: Indices, finding: Finding) -> None:
         finding.add(
             f"CPU {trace.cpu[index]} took vector {vector[at]:#x} (IRQL {vector[at] >> 4}) at IRQL {interrupted[at]}",
             [index],
-            [trace.cpu[index]],
             [trace.arg1[index]],
             certain=True,
         )
@@ -70,16 +69,15 @@ def _judge_floor(history: History, entries: Indices, interrupted: Indices, findi
     inside = np.flatnonzero(outer >= 0)
     opener = outer[inside]
     floor = trace.irql[opener].astype(np.int64)
-    is_frame = trace.is_event("InterruptEnter")[opener]
+    is_frame = trace.are(opener, "InterruptEnter")
     floor[is_frame] = vector_of(trace, opener[is_frame]) >> 4
-    floor[trace.is_event("DpcStart")[opener]] = DISPATCH_LEVEL
+    floor[trace.are(opener, "DpcStart")] = DISPATCH_LEVEL
     for at in np.flatnonzero(interrupted[inside] < floor):
         index, around = entries[inside[at]], opener[at]
         finding.add(
-            f"CPU {trace.cpu[index]} was interrupted at IRQL {interrupted[inside[at]]} (vector {_vector(trace, index):#x}) "
-            f"inside {trace.meta.events.name(int(trace.event[around]))}, which runs at IRQL {floor[at]}",
+            f"CPU {trace.cpu[index]} was interrupted at IRQL {interrupted[inside[at]]} by vector "
+            f"{_vector(trace, index):#x} inside {trace.meta.events.name(int(trace.event[around]))}, which runs at IRQL {floor[at]}",
             [around, index],
-            [trace.cpu[index]],
             [trace.arg1[around], trace.arg1[index]],
         )
 
@@ -99,7 +97,7 @@ def _judge_order(history: History, entries: Indices, finding: Finding) -> None:
     target = (trace.arg1[sends] & np.uint64(0xFF)).astype(np.int64)
     context = history.in_frames
     followers = np.full(len(trace), -1, dtype=np.int64)
-    before = context.previous(np.arange(len(trace)))
+    before = context.previous
     followers[before[before >= 0]] = np.flatnonzero(before >= 0)
     next_record = followers[sends]
     if (next_record < 0).all():
@@ -125,13 +123,12 @@ def _judge_order(history: History, entries: Indices, finding: Finding) -> None:
                 finding.add(
                     f"CPU {cpu} took vector {_vector(trace, index):#x} while the higher {value:#x} was pending",
                     [send, index, other[late]],
-                    [cpu, trace.cpu[send]],
                     [trace.arg1[index]],
                 )
 
 
 def _settled(history: History, entries: Indices) -> Indices:
-    """Return for each entry the time of the CPU's record before it, made before the interrupt was accepted; -1: unknown.
+    """Return for each entry the time of the CPU's record before it, when it was not yet accepted; -1: unknown.
 
     After an NMI it is unknown: that can come between the acceptance of an interrupt and its first record.
     """
@@ -139,7 +136,7 @@ def _settled(history: History, entries: Indices) -> Indices:
     position = trace.position[entries]
     before = trace.by_cpu[np.maximum(position - 1, 0)]
     known = (position > 0) & (trace.cpu[before] == trace.cpu[entries])
-    nmi = trace.is_event("InterruptExit")[before] & (vector_of(trace, before) < FIRST_APC_VECTOR)
+    nmi = trace.are(before, "InterruptExit") & (vector_of(trace, before) < FIRST_APC_VECTOR)
     return np.where(known & ~nmi, trace.time[before], -1)
 
 
@@ -151,7 +148,6 @@ def _judge_entry_and_exit(history: History, entries: Indices, finding: Finding) 
         finding.add(
             f"CPU {trace.cpu[index]} entered vector {vector[at]:#x} at IRQL {trace.irql[index]}, not {vector[at] >> 4}",
             [index],
-            [trace.cpu[index]],
             [trace.arg1[index]],
             certain=True,
         )
@@ -160,10 +156,9 @@ def _judge_entry_and_exit(history: History, entries: Indices, finding: Finding) 
     for at in np.flatnonzero(trace.irql[exits] != promised):
         index = exits[at]
         finding.add(
-            f"CPU {trace.cpu[index]} left vector {_vector(trace, index):#x} at IRQL {trace.irql[index]}; it had interrupted "
-            f"IRQL {promised[at]}",
+            f"CPU {trace.cpu[index]} left vector {_vector(trace, index):#x} at IRQL {trace.irql[index]}; it had "
+            f"interrupted IRQL {promised[at]}",
             [index],
-            [trace.cpu[index]],
             [trace.arg1[index]],
             certain=True,
         )
@@ -172,10 +167,9 @@ def _judge_entry_and_exit(history: History, entries: Indices, finding: Finding) 
     before, after = interrupted_irql(trace, start), interrupted_irql(trace, end)
     for at in np.flatnonzero(before != after):
         finding.add(
-            f"CPU {trace.cpu[start[at]]}: vector {_vector(trace, start[at]):#x} interrupted IRQL {before[at]} and returned "
-            f"to IRQL {after[at]}",
+            f"CPU {trace.cpu[start[at]]}: vector {_vector(trace, start[at]):#x} interrupted IRQL {before[at]} and "
+            f"returned to IRQL {after[at]}",
             [start[at], end[at]],
-            [trace.cpu[start[at]]],
             [trace.arg1[start[at]], trace.arg1[end[at]]],
         )
 
@@ -187,24 +181,21 @@ def _judge_nesting(history: History, finding: Finding) -> None:
         finding.add(
             f"CPU {trace.cpu[index]} entered vector {_vector(trace, index):#x} again without having left it",
             [index],
-            [trace.cpu[index]],
             [trace.arg1[index]],
         )
     for index in np.concatenate([frames.unstarted, _impossible(history, frames.inherited)]):
         finding.add(
             f"CPU {trace.cpu[index]} left vector {_vector(trace, index):#x} without having entered it",
             [index],
-            [trace.cpu[index]],
             [trace.arg1[index]],
         )
     around = history.in_frames.opener[frames.end]
     for at in np.flatnonzero((around != frames.start) & (around >= 0)):
         outer, inner = frames.start[at], around[at]
         finding.add(
-            f"CPU {frames.cpu[at]} left vector {int(frames.key[at]):#x} before vector {_vector(trace, inner):#x}, which "
-            "had interrupted it",
+            f"CPU {frames.cpu[at]} left vector {int(frames.key[at]):#x} before vector {_vector(trace, inner):#x}, "
+            "which had interrupted it",
             [outer, inner, frames.end[at]],
-            [frames.cpu[at]],
             [trace.arg1[inner]],
         )
 

@@ -22,14 +22,13 @@ NEEDS = ("LockAcquired", "LockReleased")
 
 def judge(history: History) -> list[Finding]:
     """Judge all locks of a trace."""
-    finding = Finding(SPIN_1)
+    finding = Finding(SPIN_1, history.trace)
     trace, holds = history.trace, history.holds
     finding.judged = len(holds) + len(holds.running)
     for index in holds.unended:
         finding.add(
             f"CPU {trace.cpu[index]} acquired the lock {trace.arg0[index]:#x} again without having released it",
             [index],
-            [trace.cpu[index]],
             [trace.arg1[index]],
         )
     _judge_releases(history, finding)
@@ -46,7 +45,6 @@ def judge(history: History) -> list[Finding]:
             f"CPU {trace.cpu[other]} acquired the lock {trace.arg0[other]:#x} while CPU {trace.cpu[one]} held it, "
             f"since {since:.0f} ns",
             [one, other],
-            [trace.cpu[one], trace.cpu[other]],
             [trace.arg1[one], trace.arg1[other]],
         )
     return [finding]
@@ -71,6 +69,5 @@ def _judge_releases(history: History, finding: Finding) -> None:
         finding.add(
             f"CPU {trace.cpu[index]} released the lock {trace.arg0[index]:#x} without holding it",
             [index],
-            [trace.cpu[index]],
             [trace.arg1[index]],
         )

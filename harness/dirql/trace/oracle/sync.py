@@ -25,7 +25,7 @@ _STEPS = ("SyncRequest", "SyncEnter", "SyncExit", "SyncReturn")
 
 def judge(history: History, guards: Guards) -> list[Finding]:
     """Judge all synchronised routines of a trace."""
-    finding = Finding(SYN_1)
+    finding = Finding(SYN_1, history.trace)
     trace = history.trace
     judge_level(history, guards.syncs, "the synchronised routine", finding)
     judge_lock(history, guards.syncs, "the synchronised routine", finding)
@@ -35,7 +35,6 @@ def judge(history: History, guards: Guards) -> list[Finding]:
         finding.add(
             f"{guards.describe(trace, other)} while {guards.describe(trace, one, since=True)}",
             [one, other],
-            [trace.cpu[one], trace.cpu[other]],
             [trace.arg1[one], trace.arg1[other]],
         )
     _judge_steps(history, finding)
@@ -76,7 +75,6 @@ def _judge_steps(history: History, finding: Finding) -> None:
             f"CPU {trace.cpu[index]}: {trace.meta.events.name(int(trace.event[index]))} of KINTERRUPT "
             f"{trace.arg0[index]:#x} after {before} in the same context",
             [index] if first[at] else [steps[at - 1], index],
-            [trace.cpu[index]],
             [trace.arg1[index]] if step[at] < 2 else [],
         )
     whole = np.flatnonzero(follows & (step == 3))
@@ -90,7 +88,7 @@ def _callers(history: History, steps: Indices, step: Indices) -> Indices:
     routines = history.in_routines
     opener = routines.opener[steps]
     inner = np.flatnonzero(((step == 1) | (step == 2)) & (opener >= 0))
-    inner = inner[history.trace.is_event("SyncEnter")[opener[inner]]]
+    inner = inner[history.trace.are(opener[inner], "SyncEnter")]
     context = opener.copy()
     context[inner] = routines.parent(opener[inner])
     return context
@@ -106,7 +104,6 @@ def _judge_calls(
         finding.add(
             f"CPU {trace.cpu[request[at]]}: KeSynchronizeExecution of KINTERRUPT {trace.arg0[request[at]]:#x} {text}",
             [request[at], enter[at], leave[at], back[at]],
-            [trace.cpu[request[at]]],
             [trace.arg1[request[at]]],
         )
 

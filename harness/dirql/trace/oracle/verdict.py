@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from dirql.trace.decode import Trace
+
 DETAILS = 50
 """Violations of one clause that are described in full; all are counted."""
 
@@ -142,6 +144,7 @@ class Finding:
 
     Attributes:
         clause: the clause.
+        trace: the trace.
         judged: how many events or intervals were looked at.
         count: violations found.
         certain: those of them that a lossy trace proves too.
@@ -150,6 +153,7 @@ class Finding:
     """
 
     clause: Clause
+    trace: Trace
     judged: int = 0
     count: int = 0
     certain: int = 0
@@ -159,8 +163,7 @@ class Finding:
     def add(
         self,
         text: str,
-        records: Iterable[int],
-        cpus: Iterable[int],
+        records: Iterable[int] = (),
         sites: Iterable[int] = (),
         *,
         certain: bool = False,
@@ -168,6 +171,7 @@ class Finding:
         """Count a violation, and keep it if it is among the first."""
         self.count += 1
         self.certain += certain
+        shown = tuple(int(record) for record in records)
         kept = sum(violation.certain == certain for violation in self.violations)
         if kept < DETAILS:
             self.violations.append(
@@ -176,17 +180,12 @@ class Finding:
                     title=self.clause.title,
                     page=self.clause.page,
                     text=text,
-                    records=tuple(int(record) for record in records),
-                    cpus=tuple(dict.fromkeys(int(cpu) for cpu in cpus)),
+                    records=shown,
+                    cpus=tuple(dict.fromkeys(int(self.trace.cpu[record]) for record in shown)),
                     sites=tuple(dict.fromkeys(int(site) for site in sites if site)),
                     certain=certain,
                 )
             )
-
-    def add_more(self, number: int, *, certain: bool = False) -> None:
-        """Count violations that are not described."""
-        self.count += number
-        self.certain += number if certain else 0
 
     def conclude(self, doubts: Sequence[str]) -> ClauseVerdict:
         """Weigh the finding.
