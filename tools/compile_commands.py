@@ -17,10 +17,11 @@ from pathlib import Path
 
 # Options of gcc that clang does not know, and what says the same to clang. The Microsoft calling convention matters to
 # code, not to its reading. Of Microsoft's extensions the DDK's headers need unnamed members; clang's full set would
-# declare intrinsic functions that the guest defines.
+# declare intrinsic functions that the guest defines. Of __declspec clang is told, for it must know what never returns.
 IN_CLANG = {
     "-mabi=ms": (),
     "-fms-extensions": ("-fms-anonymous-structs", "-Wno-microsoft-anon-tag"),
+    "-D__declspec(x)=": ("-D__declspec(x)=__attribute__((x))",),
     "-fno-tree-loop-distribute-patterns": (),
 }
 
