@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The images that run on the guest: the kernel (ELF) and drivers (PE), with their symbols, layouts and lines."""
+
+from __future__ import annotations
+
+import bisect
+import hashlib
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from dirql.errors import BuildError, UsageError
+from dirql.guest.cache import cached
+from dirql.guest.dwarf import Line, read_debug_info, read_lines
+from dirql.guest.layout import DebugInfo
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ELF_MAGIC = b"\x7fELF"
+PE_MAGIC = b"MZ"
+_LONG_NAME = b"/"
+_COFF_SYMBOL_BYTES = 18
+
+
+class Image:
+    """An image file and what its debug information says.
+
+    Args:
+        path: the file.
+
+    Attributes:
+        path: the file.
+        data: its bytes.
+        identity: build-id, or the SHA-1 of the bytes, in hexadecimal.
+
+    Raises:
+        UsageError: there is no such file, or it is not an image of this kind.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self.data = path.read_bytes()
+        except OSError as error:
+            raise UsageError(f"cannot read the image {path}: {error.strerror}") from error
+        self.identity = hashlib.sha1(self.data, usedforsecurity=False).hexdigest()
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.path.name
+
+    @cached_property
+    def debug(self) -> DebugInfo:
+        """Layouts and functions."""
+        return DebugInfo.from_json(cached(self.identity, "debug", lambda: read_debug_info(self._dwarf()).to_json()))
+
+    @cached_property
+    def lines(self) -> list[Line]:
+        """Line numbers, by address as linked."""
+        return [(a, file, line) for a, file, line in cached(self.identity, "lines", lambda: read_lines(self._dwarf()))]
+
+    def line(self, address: int) -> tuple[str, int] | None:
+        """Return (file, line number) of an address as linked; None where there is no line."""
+        at = bisect.bisect_right(self.lines, (address, "\U0010ffff", 0)) - 1
+        if at < 0 or self.lines[at][2] == 0:
+            return None
+        return self.lines[at][1], self.lines[at][2]
+
+    def _dwarf(self) -> Any:  # noqa: ANN401 (pyelftools has no types)
+        raise NotImplementedError
+
+
+class KernelImage(Image):
+    """The executive's ELF.
+
+    Attributes:
+        symbols: name -> (address, size in bytes) of every symbol.
+        exports: the names that drivers may import.
+
+    Raises:
+        BuildError: it is no dirql kernel: an ELF for x86-64 with a build-id, debug information and an export table.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        if not self.data.startswith(ELF_MAGIC):
+            raise BuildError(f"{path} is not an ELF file; the guest's kernel is, and `make build` makes it")
+        stored = cached(self.identity, "elf", self._read_elf)
+        self.symbols: dict[str, tuple[int, int]] = {name: (a, size) for name, (a, size) in stored["symbols"].items()}
+        self.exports: frozenset[str] = frozenset(stored["exports"])
+        if not self.exports or "HostMailbox" not in self.symbols:
+            raise BuildError(f"{path} is an ELF file but no dirql kernel: it has no export table or no HostMailbox")
+
+    def address(self, symbol: str) -> int:
+        """Return a symbol's address.
+
+        Raises:
+            BuildError: the kernel has none of that name.
+        """
+        try:
+            return self.symbols[symbol][0]
+        except KeyError:
+            raise BuildError(f"{self.name} has no symbol {symbol}; rebuild it, or use its own harness") from None
+
+    def _elf(self) -> Any:  # noqa: ANN401
+        import io
+
+        from elftools.common.exceptions import ELFError
+        from elftools.elf.elffile import ELFFile
+
+        try:
+            return ELFFile(io.BytesIO(self.data))
+        except ELFError as error:
+            raise BuildError(f"{self.path} is not a whole ELF file: {error}") from error
+
+    def _dwarf(self) -> Any:  # noqa: ANN401
+        elf = self._elf()
+        if not elf.has_dwarf_info():
+            raise BuildError(f"{self.path} has no debug information; build it with -g")
+        return elf.get_dwarf_info()
+
+    def _read_elf(self) -> dict[str, Any]:
+        elf = self._elf()
+        table = elf.get_section_by_name(".symtab")
+        symbols: dict[str, tuple[int, int]] = {}
+        for symbol in table.iter_symbols() if table is not None else ():
+            if symbol.name and symbol["st_shndx"] != "SHN_UNDEF":
+                symbols.setdefault(symbol.name, (symbol["st_value"], symbol["st_size"]))
+        return {"symbols": symbols, "exports": sorted(self._read_exports(elf, symbols))}
+
+    def _read_exports(self, elf: Any, symbols: dict[str, tuple[int, int]]) -> set[str]:  # noqa: ANN401
+        """Follow the linker's array of {name, address} pairs."""
+        section = elf.get_section_by_name(".rodata")
+        if section is None or "KiExportsStart" not in symbols or "KiExportsEnd" not in symbols:
+            return set()
+        data, base = section.data(), section["sh_addr"]
+        names: set[str] = set()
+        for entry in range(symbols["KiExportsStart"][0], symbols["KiExportsEnd"][0], 16):
+            at = int.from_bytes(data[entry - base : entry - base + 8], "little") - base
+            names.add(data[at : data.index(b"\0", at)].decode("ascii"))
+        return names
+
+
+class DriverImage(Image):
+    """A driver's PE image.
+
+    Attributes:
+        link_base: the address that it was linked for.
+
+    Raises:
+        UsageError: the file is not a PE32+ image for x64.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        import pefile
+
+        try:
+            self._pe = pefile.PE(data=self.data, fast_load=True)
+        except pefile.PEFormatError as error:
+            raise UsageError(f"{path} is not a PE image: {error}; a driver is a .sys file for x64") from error
+        machine = self._pe.FILE_HEADER.Machine
+        if machine != pefile.MACHINE_TYPE["IMAGE_FILE_MACHINE_AMD64"]:
+            raise UsageError(f"{path} is a PE image for machine {machine:#06x}; this guest runs x64 (0x8664)")
+        self.link_base = int(self._pe.OPTIONAL_HEADER.ImageBase)
+
+    @cached_property
+    def imports(self) -> tuple[tuple[str, str], ...]:
+        """(module, name) of each import; an import by ordinal is `#number`."""
+        import pefile
+
+        self._pe.parse_data_directories([pefile.DIRECTORY_ENTRY["IMAGE_DIRECTORY_ENTRY_IMPORT"]])
+        found: list[tuple[str, str]] = []
+        for module in getattr(self._pe, "DIRECTORY_ENTRY_IMPORT", []):
+            for item in module.imports:
+                name = item.name.decode("ascii", "replace") if item.name else f"#{item.ordinal}"
+                found.append((module.dll.decode("ascii", "replace"), name))
+        return tuple(found)
+
+    def require_imports(self, kernel: KernelImage) -> None:
+        """Check that the kernel exports what the driver imports.
+
+        Raises:
+            UsageError: names everything that is missing.
+        """
+        missing = [f"{module}!{name}" for module, name in self.imports if name not in kernel.exports]
+        if missing:
+            raise UsageError(
+                f"{self.path} imports {len(missing)} {'name' if len(missing) == 1 else 'names'} that this guest does "
+                f"not export: {', '.join(missing)}"
+            )
+
+    def _dwarf(self) -> Any:  # noqa: ANN401
+        import io
+
+        from elftools.dwarf.dwarfinfo import DebugSectionDescriptor, DwarfConfig, DWARFInfo
+
+        sections = self._sections()
+
+        def section(name: str) -> Any:  # noqa: ANN401
+            data = sections.get(name)
+            return data and DebugSectionDescriptor(io.BytesIO(data), name, 0, len(data), 0)
+
+        names = ("info", "aranges", "abbrev", "frame", "str", "loc", "ranges", "line", "pubtypes", "pubnames")
+        later = ("addr", "str_offsets", "line_str", "loclists", "rnglists")
+        arguments = {f"debug_{name}_sec": section(f".debug_{name}") for name in (*names, *later)}
+        config = DwarfConfig(little_endian=True, machine_arch="x64", default_address_size=8)
+        return DWARFInfo(
+            config,
+            eh_frame_sec=None,
+            debug_sup_sec=None,
+            gnu_debugaltlink_sec=None,
+            debug_types_sec=None,
+            **arguments,
+        )
+
+    def _sections(self) -> dict[str, bytes]:
+        """Contents by name; a name longer than 8 bytes is an offset into the string table after the symbols."""
+        header = self._pe.FILE_HEADER
+        strings = header.PointerToSymbolTable + header.NumberOfSymbols * _COFF_SYMBOL_BYTES
+        found: dict[str, bytes] = {}
+        for section in self._pe.sections:
+            raw = section.Name.rstrip(b"\0")
+            if raw.startswith(_LONG_NAME) and header.PointerToSymbolTable:
+                at = strings + int(raw[1:])
+                raw = self.data[at : self.data.index(b"\0", at)]
+            start = section.PointerToRawData
+            size = min(section.SizeOfRawData, section.Misc_VirtualSize)
+            found[raw.decode("ascii", "replace")] = self.data[start : start + size]
+        return found

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names of the NTSTATUS and bugcheck codes that the guest uses (Microsoft's public documentation, MS-ERREF and bug-check-*)."""
+
+from __future__ import annotations
+
+_NTSTATUS = {
+    0x00000000: "STATUS_SUCCESS",
+    0xC0000001: "STATUS_UNSUCCESSFUL",
+    0xC0000002: "STATUS_NOT_IMPLEMENTED",
+    0xC000000D: "STATUS_INVALID_PARAMETER",
+    0xC000000E: "STATUS_NO_SUCH_DEVICE",
+    0xC0000010: "STATUS_INVALID_DEVICE_REQUEST",
+    0xC0000034: "STATUS_OBJECT_NAME_NOT_FOUND",
+    0xC000007A: "STATUS_PROCEDURE_NOT_FOUND",
+    0xC000007B: "STATUS_INVALID_IMAGE_FORMAT",
+    0xC000009A: "STATUS_INSUFFICIENT_RESOURCES",
+    0xC00000A3: "STATUS_DEVICE_NOT_READY",
+    0xC00000BB: "STATUS_NOT_SUPPORTED",
+    0xC0000138: "STATUS_ORDINAL_NOT_FOUND",
+    0xC0000182: "STATUS_DEVICE_CONFIGURATION_ERROR",
+    0xC0000225: "STATUS_NOT_FOUND",
+    0x80000011: "STATUS_DEVICE_BUSY",
+    0xC0000005: "STATUS_ACCESS_VIOLATION",
+    0xC000001D: "STATUS_ILLEGAL_INSTRUCTION",
+    0xC0000094: "STATUS_INTEGER_DIVIDE_BY_ZERO",
+    0x80000003: "STATUS_BREAKPOINT",
+    0x80000004: "STATUS_SINGLE_STEP",
+}
+
+_BUGCHECK = {
+    0x9: "IRQL_NOT_GREATER_OR_EQUAL",
+    0xA: "IRQL_NOT_LESS_OR_EQUAL",
+    0xF: "SPIN_LOCK_ALREADY_OWNED",
+    0x10: "SPIN_LOCK_NOT_OWNED",
+    0x19: "BAD_POOL_HEADER",
+    0x1E: "KMODE_EXCEPTION_NOT_HANDLED",
+    0x31: "PHASE0_INITIALIZATION_FAILED",
+    0x32: "PHASE1_INITIALIZATION_FAILED",
+    0x35: "NO_MORE_IRP_STACK_LOCATIONS",
+    0x44: "MULTIPLE_IRP_COMPLETE_REQUESTS",
+    0x50: "PAGE_FAULT_IN_NONPAGED_AREA",
+    0x7D: "INSTALL_MORE_MEMORY",
+    0x7F: "UNEXPECTED_KERNEL_MODE_TRAP",
+    0xBE: "ATTEMPTED_WRITE_TO_READONLY_MEMORY",
+    0xC2: "BAD_POOL_CALLER",
+    0xE2: "MANUALLY_INITIATED_CRASH",
+    0xFC: "ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY",
+}
+
+
+def ntstatus_name(status: int) -> str:
+    """Return `NAME (0x........)`, or the number alone where the name is not known."""
+    status &= 0xFFFF_FFFF
+    name = _NTSTATUS.get(status)
+    return f"{name} ({status:#010x})" if name else f"NTSTATUS {status:#010x}"
+
+
+def bugcheck_name(code: int) -> str:
+    """Return the name of a bugcheck code, or its number where the name is not known."""
+    return _BUGCHECK.get(code, f"bugcheck {code:#x}")

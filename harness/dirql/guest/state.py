@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the CPUs are: from the bugcheck record that the guest left, or from QEMU where the guest left none."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from dirql.errors import CpuState, DirqlError
+from dirql.guest.ntstatus import bugcheck_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dirql.guest.memory import GuestMemory
+    from dirql.guest.symbols import Symbolizer
+
+FLAG = int.from_bytes(b"BUGCHECK", "little")
+_FRAMES = 16
+_CPU = re.compile(r"^CPU#(\d+)", re.MULTILINE)
+_REGISTER = re.compile(r"\b(RIP|RSP|RBP)\s*=\s*([0-9a-fA-F]+)")
+
+
+class BugCheckRecord:
+    """KiBugCheckData as the guest left it.
+
+    Args:
+        memory: the guest's memory; it may be that of a machine that has ended.
+    """
+
+    def __init__(self, memory: GuestMemory) -> None:
+        self._view = memory.variable("KiBugCheckData", "KI_BUGCHECK_DATA")
+        self._memory = memory
+
+    @property
+    def complete(self) -> bool:
+        """Whether the guest has raised the flag there."""
+        return self._view.get("Flag") == FLAG
+
+    @property
+    def code(self) -> int:
+        """The bugcheck code."""
+        return self._view.get("Code")
+
+    @property
+    def parameters(self) -> tuple[int, int, int, int]:
+        """The four parameters."""
+        first, second, third, fourth = (self._view.get("Parameter", at) for at in range(4))
+        return first, second, third, fourth
+
+    @property
+    def processor(self) -> int:
+        """The CPU that called KeBugCheckEx."""
+        return self._view.get("Processor")
+
+    @property
+    def message(self) -> str:
+        """One line that says what happened."""
+        parameters = ", ".join(f"{value:#x}" for value in self.parameters)
+        return f"bugcheck {self.code:#x} {bugcheck_name(self.code)} ({parameters}) on CPU {self.processor}"
+
+    def clear(self) -> None:
+        """Take the flag down: the machine is about to start anew."""
+        self._view.set("Flag", 0)
+
+    def cpus(self, symbols: Symbolizer) -> tuple[CpuState, ...]:
+        """Return where each CPU stood that could be stopped."""
+        found: list[CpuState] = []
+        for number in range(self._view.get("ProcessorCount")):
+            cpu = self._view.inner("Cpu", number)
+            if cpu.get("Valid"):
+                stack = walk_stack(self._memory, symbols, cpu.get("Rbp"))
+                rip = cpu.get("Rip")
+                found.append(CpuState(number, rip, cpu.get("Cr8"), symbols.where(rip), stack))
+        return tuple(found)
+
+
+def walk_stack(memory: GuestMemory, symbols: Symbolizer, frame: int) -> tuple[str, ...]:
+    """Follow the chain of frame pointers; a trap frame is a link of it too.
+
+    Args:
+        memory: the guest's memory.
+        symbols: names the return addresses; the walk ends where none fits.
+        frame: RBP.
+    """
+    found: list[str] = []
+    while frame and frame % 8 == 0 and len(found) < _FRAMES:
+        try:
+            following, returned = memory.load64(frame), memory.load64(frame + 8)
+        except DirqlError:
+            break
+        if symbols.module(returned) is None:
+            break
+        found.append(symbols.where(returned, returned=True))
+        if following <= frame:  # up the stack only; an interrupt's own stack may lie elsewhere, and ends the walk
+            break
+        frame = following
+    return tuple(found)
+
+
+def parse_registers(text: str, irqls: Sequence[int], memory: GuestMemory, symbols: Symbolizer) -> tuple[CpuState, ...]:
+    """Read QEMU's `info registers -a`.
+
+    Args:
+        text: what QEMU printed.
+        irqls: each CPU's IRQL, which that text does not hold.
+        memory: for the stacks.
+        symbols: for the names.
+
+    Returns:
+        Each CPU's state; a halted CPU's `where` says so.
+    """
+    found: list[CpuState] = []
+    parts = _CPU.split(text)
+    for number, registers in zip(parts[1::2], parts[2::2], strict=True):
+        values = {name: int(value, 16) for name, value in _REGISTER.findall(registers)}
+        halted = " HLT=1" in registers
+        rip = values.get("RIP", 0)
+        where = symbols.where(rip) + (", halted" if halted else "")
+        stack = walk_stack(memory, symbols, values.get("RBP", 0))
+        found.append(CpuState(int(number), rip, irqls[int(number)], where, stack))
+    return tuple(found)
+
+
+def parse_irql(text: str) -> int:
+    """Read the IRQL out of QEMU's `info lapic`: it is the high half of the task priority register."""
+    found = re.search(r"\bTPR 0x([0-9a-fA-F]+)", text)
+    return int(found.group(1), 16) >> 4 if found else -1

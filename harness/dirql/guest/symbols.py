@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From an address in the guest to module, function, file and line."""
+
+from __future__ import annotations
+
+import bisect
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dirql.guest.image import DriverImage, Image, KernelImage
+
+
+@dataclass(frozen=True)
+class Module:
+    """An image at its place in the guest.
+
+    Attributes:
+        name: its file's name.
+        base: first address.
+        size: bytes.
+        offset: what to take from an address in the guest to get the address as linked.
+        image: the file, None where the harness has none for it.
+    """
+
+    name: str
+    base: int
+    size: int
+    offset: int
+    image: Image | None
+
+
+class Symbolizer:
+    """Names addresses by the modules that are loaded.
+
+    Args:
+        kernel: the kernel.
+    """
+
+    def __init__(self, kernel: KernelImage) -> None:
+        first = kernel.address("KiImageStart")
+        self._kernel = Module(kernel.name, first, kernel.address("KiImageEnd") - first, 0, kernel)
+        self._functions: dict[int, list[tuple[int, int, str]]] = {}
+        self._kernel_functions = sorted(
+            (address, size, name) for name, (address, size) in kernel.symbols.items() if address >= first
+        )
+        self.modules: list[Module] = [self._kernel]
+
+    def add(self, name: str, base: int, size: int, image: DriverImage | None) -> None:
+        """Name a loaded driver's addresses from now on."""
+        self.remove(base)
+        self.modules.append(Module(name, base, size, base - image.link_base if image else base, image))
+
+    def remove(self, base: int) -> None:
+        """Forget the driver at `base`."""
+        self.modules = [module for module in self.modules if module.base != base]
+        self._functions.pop(base, None)
+
+    def clear(self) -> None:
+        """Forget all drivers."""
+        self.modules = [self._kernel]
+        self._functions.clear()
+
+    def module(self, address: int) -> Module | None:
+        """Return the module that holds an address."""
+        for module in self.modules:
+            if module.base <= address < module.base + module.size:
+                return module
+        return None
+
+    def function(self, address: int) -> tuple[str, int] | None:
+        """Return (name, offset in bytes) of the function or variable at an address."""
+        module = self.module(address)
+        if module is None:
+            return None
+        names = self._names(module)
+        at = bisect.bisect_right(names, (address - module.offset, 1 << 64, "")) - 1
+        if at < 0:
+            return None
+        start, size, name = names[at]
+        inside = address - module.offset - start
+        return (name, inside) if inside < max(size, 16) else None
+
+    def line(self, address: int) -> tuple[str, int] | None:
+        """Return (file, line number) of an address."""
+        module = self.module(address)
+        if module is None or module.image is None:
+            return None
+        return module.image.line(address - module.offset)
+
+    def where(self, address: int, *, returned: bool = False) -> str:
+        """Return `module!function+0x12 (file:line)`, or as much of it as is known.
+
+        Args:
+            address: in the guest.
+            returned: it is a return address: the line is that of the call before it.
+        """
+        module = self.module(address)
+        if module is None:
+            return f"{address:#x}"
+        found = self.function(address)
+        name = f"{module.name}!{found[0]}+{found[1]:#x}" if found else f"{module.name}+{address - module.base:#x}"
+        line = self.line(address - 1 if returned else address)
+        return f"{name} ({line[0]}:{line[1]})" if line else name
+
+    def table(self) -> tuple[tuple[int, int, str], ...]:
+        """Return (address, size in bytes, `module!name`) of everything that has a name."""
+        rows: list[tuple[int, int, str]] = []
+        for module in self.modules:
+            stem = module.name.rsplit(".", 1)[0]
+            rows += [
+                (start + module.offset, size, f"{stem}!{name}") for start, size, name in self._names(module) if size
+            ]
+        return tuple(rows)
+
+    def _names(self, module: Module) -> list[tuple[int, int, str]]:
+        if module is self._kernel:
+            return self._kernel_functions
+        if module.base not in self._functions:
+            self._functions[module.base] = list(module.image.debug.functions) if module.image else []
+        return self._functions[module.base]

@@ -1,0 +1,434 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The machine: QEMU with the guest on it, drivers, injection, trace. The object that a user meets first.
+
+    with Machine(cpus=4) as machine:
+        driver = machine.load("doorbell.sys")
+
+Every wait has a deadline and is raced with the guest's bugcheck and QEMU's end; what is raised says where each CPU was.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal, Self
+
+from dirql.devices.rendezvous import Rendezvous
+from dirql.errors import (
+    CpuState,
+    DirqlError,
+    GuestBugCheck,
+    GuestError,
+    GuestHang,
+    GuestTripleFault,
+    MachineLost,
+    UsageError,
+    WaitTimeout,
+)
+from dirql.guest import artifacts
+from dirql.guest.image import DriverImage, KernelImage
+from dirql.guest.link import HostLink
+from dirql.guest.memory import GuestMemory
+from dirql.guest.ntstatus import ntstatus_name
+from dirql.guest.state import BugCheckRecord, parse_irql, parse_registers
+from dirql.guest.symbols import Symbolizer
+from dirql.inject.injector import Injector
+from dirql.qemu.command import Mode, OnBugCheck, QemuConfig
+from dirql.qemu.memory import MIB
+from dirql.qemu.session import QemuSession, dry_run
+from dirql.qemu.waits import Deadline
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from dirql.qemu.attach import PciDevice
+    from dirql.qemu.memory import GuestRam
+    from dirql.qemu.qmp import QmpEvent
+
+Boot = Literal["rom", "bios"]
+DpcPlacement = Literal["routine", "first-available", "current"]
+
+DEFAULT_TIMEOUT = 30.0
+"""Seconds that one step of the guest may take. Generous: more CPUs than the host has cores make slow schedules."""
+
+ALL_EVENTS = (1 << 64) - 1
+_OPTIONS_MAGIC = int.from_bytes(b"qoptions", "little")
+_STATE_TIMEOUT = 5.0
+_CONSOLE_LINES = 12
+
+
+@dataclass(frozen=True)
+class MachineConfig:
+    """What machine to boot.
+
+    Attributes:
+        cpus: 1 to 64.
+        mode: `mt` one host thread per CPU; `icount` one thread, virtual time, the same in every run; `kvm` the host's
+            CPUs, after a probing boot.
+        ram_bytes: a multiple of 1 MiB, at least 32 MiB.
+        boot: `rom` our own firmware; `bios` QEMU's stock BIOS, by the kernel's PVH note.
+        kernel: the guest's kernel; None takes the built one.
+        gdb: there is a gdbstub on the machine's channel "gdb".
+        on_bugcheck: `exit` ends QEMU; `pause` holds the machine as it was, for QMP and gdb.
+        trace_mask: bit n: event n is recorded from the start.
+        trace_records: records per ring, a power of two; 0 takes the guest's default.
+        overwrite: a full ring overwrites old records instead of dropping new ones.
+        dpc_placement: `routine`: IoRequestDpc goes to the first available CPU, KeInsertQueueDpc to the current one;
+            the others force one of the two for both.
+        clock_100ns: the clock tick in units of 100 ns; 0 takes the guest's default, 156250.
+        qemu: QEMU's path, or a name in PATH.
+        extra: more QEMU arguments.
+    """
+
+    cpus: int = 4
+    mode: Mode = "mt"
+    ram_bytes: int = 64 * MIB
+    boot: Boot = "rom"
+    kernel: Path | None = None
+    gdb: bool = False
+    on_bugcheck: OnBugCheck = "exit"
+    trace_mask: int = ALL_EVENTS
+    trace_records: int = 0
+    overwrite: bool = False
+    dpc_placement: DpcPlacement = "routine"
+    clock_100ns: int = 0
+    qemu: str = "qemu-system-x86_64"
+    extra: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check what QEMU's own configuration does not.
+
+        Raises:
+            UsageError: a value is out of range.
+        """
+        if self.ram_bytes < 32 * MIB:
+            raise UsageError(f"the guest needs at least 32 MiB of RAM; {self.ram_bytes / MIB:g} MiB were asked for")
+        if self.trace_records and (self.trace_records < 64 or self.trace_records & (self.trace_records - 1)):
+            raise UsageError(f"a trace ring has a power of two of records, at least 64; not {self.trace_records}")
+
+    def qemu_config(self) -> QemuConfig:
+        """Return QEMU's part of it.
+
+        Raises:
+            UsageError: a value is out of range.
+            BuildError: an image has not been built.
+        """
+        kernel = self.kernel or artifacts.kernel()
+        common = QemuConfig(
+            qemu=self.qemu,
+            mode=self.mode,
+            cpus=self.cpus,
+            ram_bytes=self.ram_bytes,
+            gdb=self.gdb,
+            on_bugcheck=self.on_bugcheck,
+            extra=self.extra,
+        )
+        if self.boot == "bios":
+            return replace(common, kernel=kernel)
+        return replace(common, rom=artifacts.rom(), loader_files=((kernel, None),))
+
+
+@dataclass
+class Driver:
+    """A driver that is loaded.
+
+    Attributes:
+        machine: where.
+        image: its file.
+        base: its address in the guest.
+        size: bytes there.
+    """
+
+    machine: Machine = field(repr=False)
+    image: DriverImage
+    base: int
+    size: int
+
+    def start(self, location: int, timeout: float | Deadline = DEFAULT_TIMEOUT) -> None:
+        """Have its AddDevice called for a PCI function, then IRP_MN_START_DEVICE.
+
+        Args:
+            location: bus << 8 | device << 3 | function.
+            timeout: seconds, or a deadline.
+
+        Raises:
+            UsageError: AddDevice or the start failed; the text has the NTSTATUS.
+            GuestRequestError: there is no such function, or a driver has it already.
+        """
+        what = f"{self.image.name} to start the device at {location >> 3 & 31:02x}.{location & 7}"
+        added, started, *_ = self.machine.link.request("StartDevice", self.base, location, what=what, timeout=timeout)
+        for status, routine in ((added, "AddDevice"), (started, "IRP_MN_START_DEVICE")):
+            if status & 0x8000_0000:
+                raise UsageError(f"{self.image.name}: {routine} returned {ntstatus_name(status)}")
+
+    def unload(self, timeout: float | Deadline = DEFAULT_TIMEOUT) -> None:
+        """Remove its devices, call DriverUnload, free the image.
+
+        Raises:
+            GuestRequestError: it has no DriverUnload, or left a device object behind.
+        """
+        self.machine.link.request("UnloadDriver", self.base, what=f"{self.image.name} to unload", timeout=timeout)
+        self.machine.symbols.remove(self.base)
+
+
+class Machine:
+    """A booted guest.
+
+    Args:
+        config: what to boot; `options` are fields of it, for short.
+        devices: PCI devices that Python serves; from now on the machine's.
+        folder: where the logs go; None keeps no files.
+        timeout: seconds for the guest to be ready.
+        options: fields of `MachineConfig`.
+
+    Attributes:
+        config: as given.
+        session: QEMU and its channels.
+        kernel: the guest's kernel image.
+        memory: the guest's memory.
+        symbols: names of the guest's addresses.
+        link: requests to the guest.
+        inject: interrupts from outside.
+        ready_seconds: from the start of this constructor to the guest's word that it is ready.
+
+    Raises:
+        UsageError, UnsupportedError, BuildError, LaunchError: it could not be started.
+        GuestError, MachineLost: it did not come up.
+    """
+
+    def __init__(
+        self,
+        config: MachineConfig | None = None,
+        *,
+        devices: Sequence[PciDevice] = (),
+        folder: Path | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
+        **options: object,
+    ) -> None:
+        started = time.monotonic()
+        self.config = replace(config or MachineConfig(), **options)  # type: ignore[arg-type]
+        self.folder = folder
+        self.drivers: list[Driver] = []
+        qemu = self.config.qemu_config()
+        if self.config.mode == "kvm":
+            from dirql.kvm import require_kvm
+
+            require_kvm(self.config)
+        rendezvous = next((device for device in devices if isinstance(device, Rendezvous)), None)
+        if self.config.mode == "icount" and rendezvous is None:
+            rendezvous = Rendezvous()
+            devices = (*devices, rendezvous)
+        self.rendezvous = rendezvous
+        self.kernel = KernelImage(self.config.kernel or artifacts.kernel())
+        self.symbols = Symbolizer(self.kernel)
+        self._explaining = threading.local()
+        self._kept: GuestError | None = None
+        self.session = QemuSession(
+            qemu,
+            devices=devices,
+            prepare=self._prepare,
+            on_frame_bytes=self._frame_bytes,
+            on_event=self._event,
+            folder=folder,
+        )
+        try:
+            self.link.attach(self.session)
+            self.session.watch.explain = self._explain
+            self.inject = Injector(self.session)
+            self.link.wait_ready(timeout)
+        except BaseException:
+            self.close()
+            raise
+        self.ready_seconds = time.monotonic() - started
+
+    @property
+    def cpus(self) -> int:
+        """How many CPUs it has."""
+        return self.config.cpus
+
+    def load(self, path: str | Path, timeout: float | Deadline = DEFAULT_TIMEOUT) -> Driver:
+        """Load a driver and call its DriverEntry.
+
+        Args:
+            path: a .sys file, or the name of a driver that was built here.
+            timeout: seconds, or a deadline.
+
+        Raises:
+            BuildError: there is no such file.
+            UsageError: it is no x64 driver, imports what the guest lacks (all names are listed), or DriverEntry failed.
+            GuestRequestError: the guest refused the image; the console says why.
+        """
+        image = DriverImage(artifacts.driver(str(path)))
+        image.require_imports(self.kernel)
+        name = image.name.encode("utf-8") + b"\0"
+        offset = (len(image.data) + 15) // 16 * 16
+        self.link.write_buffer(0, image.data)
+        self.link.write_buffer(offset, name)
+        what = f"{image.name} to load"
+        base, size, _, status, *_ = self.link.request("LoadDriver", len(image.data), offset, what=what, timeout=timeout)
+        if status & 0x8000_0000:
+            raise UsageError(f"{image.name}: DriverEntry returned {ntstatus_name(status)}")
+        self.symbols.add(image.name, base, size, image)
+        driver = Driver(self, image, base, size)
+        self.drivers.append(driver)
+        return driver
+
+    def find_pci(self, vendor: int, device: int) -> int:
+        """Return the location (bus << 8 | device << 3 | function) of a PCI function.
+
+        Raises:
+            UsageError: there is none of these ids.
+        """
+        block = self.memory.variable("KiBootBlock", "BOOT_BLOCK")
+        for at in range(block.get("FunctionCount")):
+            function = block.inner("Function", at)
+            if (function.get("VendorId"), function.get("DeviceId")) == (vendor, device):
+                return function.get("Location")
+        raise UsageError(f"the machine has no PCI device {vendor:04x}:{device:04x}")
+
+    def reset(self, timeout: float = DEFAULT_TIMEOUT) -> None:
+        """Reset the machine and wait until the guest is ready again, without any driver.
+
+        Raises:
+            GuestError, MachineLost: it did not come up.
+        """
+        deadline = Deadline(timeout)
+        self.symbols.clear()
+        self.drivers.clear()
+        self._kept = None
+
+        def prepare(ram: GuestRam) -> None:
+            del ram
+            self.link.forget()
+            self._write_options()
+
+        self.session.reset(prepare, deadline)
+        self.link.wait_ready(deadline)
+
+    def cpu_states(self) -> tuple[CpuState, ...]:
+        """Return where each CPU is right now, as QEMU sees it.
+
+        Raises:
+            MachineLost, WaitTimeout: QEMU does not answer.
+        """
+        deadline = Deadline(_STATE_TIMEOUT)
+        text = self.session.qmp.hmp("info registers -a", deadline)
+        irqls = [parse_irql(self.session.qmp.hmp(f"info lapic {cpu}", deadline)) for cpu in range(self.cpus)]
+        self._learn_modules()
+        return parse_registers(text, irqls, self.memory, self.symbols)
+
+    def close(self) -> None:
+        """End the machine. Nothing of it is left but its folder. Safe to call again."""
+        self.session.close()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def _prepare(self, ram: GuestRam) -> None:
+        self.memory = GuestMemory(ram, self.kernel)
+        self.link = HostLink(self.memory, self.rendezvous)
+        self.link.on_bugcheck = self._bugchecked
+        self.bugcheck = BugCheckRecord(self.memory)
+        self._write_options()
+
+    def _write_options(self) -> None:
+        options = self.memory.variable("HostBootOptions", "HOST_BOOT_OPTIONS")
+        policies = self.kernel.debug.enumeration("TRACE_POLICY")
+        transports = self.kernel.debug.enumeration("HOST_TRANSPORT")
+        placements = self.kernel.debug.enumeration("DPC_PLACEMENT")
+        placement = {"routine": "ByRoutine", "first-available": "FirstAvailable", "current": "Current"}
+        options.set("TraceMask", self.config.trace_mask)
+        options.set("TraceRecords", self.config.trace_records)
+        options.set("TracePolicy", policies["TraceOverwriteOld" if self.config.overwrite else "TraceDropNew"])
+        options.set("Transport", transports["HostTransportRendezvous" if self.rendezvous else "HostTransportSerial"])
+        options.set("DpcPlacement", placements[f"DpcPlacement{placement[self.config.dpc_placement]}"])
+        options.set("ClockPeriod100ns", self.config.clock_100ns)
+        options.set("Magic", _OPTIONS_MAGIC)
+
+    def _frame_bytes(self, data: bytes) -> None:
+        self.link.feed(data)
+
+    def _bugchecked(self) -> None:
+        """The guest says that its bugcheck record is complete (in the pump's thread)."""
+        self.session.watch.fail(self._bugcheck_error)
+
+    def _event(self, event: QmpEvent) -> None:
+        if event.name == "SHUTDOWN" and event.data.get("reason") == "guest-reset":
+            self.session.watch.fail(
+                lambda: GuestTripleFault("the guest reset itself, as a CPU does on a triple fault; the machine is held")
+            )
+
+    def _bugcheck_error(self) -> GuestBugCheck:
+        record = self.bugcheck
+        return GuestBugCheck(record.message, code=record.code, parameters=record.parameters, processor=record.processor)
+
+    def _explain(self, error: DirqlError) -> DirqlError:
+        """Put what is known of the guest into an error that a wait is about to raise."""
+        if getattr(self._explaining, "now", False):
+            return error  # the explanation itself waits for QEMU, and that may fail too
+        self._explaining.now = True
+        try:
+            return self._explained(error)
+        finally:
+            self._explaining.now = False
+
+    def _explained(self, error: DirqlError) -> DirqlError:
+        if isinstance(error, MachineLost) and self.bugcheck.complete:
+            error = self._bugcheck_error()
+        elif isinstance(error, WaitTimeout):
+            error = GuestHang(str(error))
+        if not isinstance(error, GuestError):
+            return error
+        if self._kept is None:
+            error.console = self.session.console.tail(_CONSOLE_LINES)
+            error.run_folder = self.folder
+            with suppress(DirqlError):
+                if isinstance(error, GuestBugCheck):
+                    self._learn_modules()
+                    error.cpus = self.bugcheck.cpus(self.symbols)
+                elif not error.cpus:
+                    error.cpus = self.cpu_states()
+            if not isinstance(error, GuestHang):
+                self._kept = error  # the machine is as it is until it is reset: looked at once
+            return error
+        error.console, error.run_folder, error.cpus = self._kept.console, self._kept.run_folder, self._kept.cpus
+        return error
+
+    def _learn_modules(self) -> None:
+        """Take the addresses of loaded images from the guest: a driver may fail before its load has been answered."""
+        known = {module.base for module in self.symbols.modules}
+        limit = self.kernel.symbols["LdrImages"][1] // self.kernel.debug.structure("LDR_IMAGE").size
+        for at in range(limit):
+            entry = self.memory.variable("LdrImages", "LDR_IMAGE", at)
+            base, name = entry.get("Base"), entry.text("Name")
+            if base and base not in known:
+                image: DriverImage | None = None
+                with suppress(DirqlError):
+                    image = DriverImage(artifacts.driver(name))
+                self.symbols.add(name, base, entry.get("Size"), image)
+
+
+def dry_run_command(config: MachineConfig, devices: Sequence[PciDevice] = ()) -> list[str]:
+    """Return the QEMU command line that a machine would be started with; start nothing.
+
+    Args:
+        config: the machine.
+        devices: its served devices.
+
+    Raises:
+        UsageError, BuildError: as `Machine`.
+    """
+    if config.mode == "icount" and not any(isinstance(device, Rendezvous) for device in devices):
+        devices = (*devices, Rendezvous())
+    return dry_run(config.qemu_config(), devices)
