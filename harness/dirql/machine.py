@@ -110,6 +110,14 @@ class MachineConfig:
         if self.trace_records and (self.trace_records < 64 or self.trace_records & (self.trace_records - 1)):
             raise UsageError(f"a trace ring has a power of two of records, at least 64; not {self.trace_records}")
 
+    def check(self) -> None:
+        """Check every value, QEMU's included.
+
+        Raises:
+            UsageError: a value is out of range.
+        """
+        QemuConfig(mode=self.mode, cpus=self.cpus, ram_bytes=self.ram_bytes)
+
     def qemu_config(self) -> QemuConfig:
         """Return QEMU's part of it.
 

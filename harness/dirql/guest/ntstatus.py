@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names of the NTSTATUS and bugcheck codes that the guest uses (Microsoft's public documentation, MS-ERREF and bug-check-*)."""
+"""Names of the NTSTATUS and bugcheck codes that the guest uses (Microsoft's documentation: MS-ERREF, bug-check-*)."""
 
 from __future__ import annotations
 
