@@ -76,9 +76,12 @@ class History:
         return pair(self.trace, "LockAcquired", "LockReleased")
 
     @cached_property
-    def idles(self) -> Intervals:
-        """IdleEnter to IdleExit, keyed by the first argument (0)."""
-        return pair(self.trace, "IdleEnter", "IdleExit")
+    def halts(self) -> tuple[Indices, Indices]:
+        """Each IdleEnter, and the next record of its CPU, which ends the halt (itself, where the trace ends first)."""
+        trace = self.trace
+        start = trace.where("IdleEnter")
+        following = trace.by_cpu[np.minimum(trace.position[start] + 1, max(len(trace) - 1, 0))]
+        return start, np.where(trace.cpu[following] == trace.cpu[start], following, start)
 
     @cached_property
     def in_frames(self) -> Contexts:
@@ -105,7 +108,7 @@ class History:
         trace = self.trace
         level = trace.irql.copy()
         lower = trace.where("IrqlLower")
-        level[lower] = (trace.arg0[lower] >> np.uint64(8)).astype(np.uint8)
+        level[lower] = ((trace.arg0[lower] >> np.uint64(8)) & np.uint64(0xFF)).astype(np.uint8)
         level[trace.where("IdleEnter")] = PASSIVE_LEVEL
         return level
 

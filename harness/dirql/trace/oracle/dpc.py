@@ -20,7 +20,9 @@ DPC_3 = Clause(
     "DPC-3", "a DPC is off its queue before its routine runs, so that it can be queued again", "keinsertqueuedpc"
 )
 DPC_4 = Clause(
-    "DPC-4", "a DPC runs at DISPATCH_LEVEL on the CPU that it is queued to", "introduction-to-dpcs; seed 004"
+    "DPC-4",
+    "a DPC runs at DISPATCH_LEVEL on the CPU that it is queued to",
+    "introduction-to-dpcs; using-spin-locks--an-example",
 )
 DPC_5 = Clause(
     "DPC-5",

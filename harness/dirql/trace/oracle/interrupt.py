@@ -12,7 +12,7 @@ from dirql.trace.oracle.verdict import Clause, Finding
 INT_1 = Clause(
     "INT-1",
     "an ISR runs at SynchronizeIrql with the interrupt spin lock held, never twice at once",
-    "synchronizing-access-to-device-data; seed 004",
+    "synchronizing-access-to-device-data; using-spin-locks--an-example",
 )
 
 NEEDS = ("IsrEnter", "IsrExit", "SyncEnter", "SyncExit", "InterruptConnect")

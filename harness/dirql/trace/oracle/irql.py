@@ -76,7 +76,8 @@ def _judge_floor(history: History, entries: Indices, interrupted: Indices, findi
         index, around = entries[inside[at]], opener[at]
         finding.add(
             f"CPU {trace.cpu[index]} was interrupted at IRQL {interrupted[inside[at]]} by vector "
-            f"{_vector(trace, index):#x} inside {trace.meta.events.name(int(trace.event[around]))}, which runs at IRQL {floor[at]}",
+            f"{_vector(trace, index):#x} inside {trace.meta.events.name(int(trace.event[around]))}, which runs at IRQL "
+            f"{floor[at]}",
             [around, index],
             [trace.arg1[around], trace.arg1[index]],
         )

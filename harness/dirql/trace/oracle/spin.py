@@ -15,7 +15,9 @@ from dirql.trace.oracle.exclusion import overlaps
 from dirql.trace.oracle.verdict import Clause, Finding
 from dirql.trace.schema import Indices
 
-SPIN_1 = Clause("SPIN-1", "a spin lock has at most one holder at any instant", "introduction-to-spin-locks; seed 000")
+SPIN_1 = Clause(
+    "SPIN-1", "a spin lock has at most one holder at any instant", "introduction-to-spin-locks; multiprocessor-safe"
+)
 
 NEEDS = ("LockAcquired", "LockReleased")
 

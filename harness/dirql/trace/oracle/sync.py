@@ -15,7 +15,7 @@ from dirql.trace.schema import Indices
 SYN_1 = Clause(
     "SYN-1",
     "KeSynchronizeExecution runs its routine on the calling CPU at SynchronizeIrql under the interrupt spin lock",
-    "kesynchronizeexecution; seed 004",
+    "kesynchronizeexecution; using-spin-locks--an-example",
 )
 
 NEEDS = ("SyncRequest", "SyncEnter", "SyncExit", "SyncReturn", "IsrEnter", "IsrExit", "InterruptConnect")
@@ -50,8 +50,8 @@ def _judge_steps(history: History, finding: Finding) -> None:
     trace = history.trace
     steps = trace.where(*_STEPS)
     step = np.zeros(len(steps), dtype=np.int64)
-    for at, name in enumerate(_STEPS):
-        step[trace.event[steps] == trace.meta.events[name]] = at
+    for rank, name in enumerate(_STEPS):
+        step[trace.are(steps, name)] = rank
     context = _callers(history, steps, step)
     _, group = factorize(((context + 1) * trace.cpus + trace.cpu[steps]).astype(np.uint64))
     objects, number = factorize(trace.arg0[steps])

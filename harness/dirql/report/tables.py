@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables for people: what each CPU did, how long things took, and the oracle's verdict clause by clause.
+
+On a terminal they use its width and colours; in a pipe or a file they are plain, and no line is broken.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import IO, TYPE_CHECKING
+
+from dirql.trace.oracle.verdict import Status, Verdict, Violation
+from dirql.trace.stats import Percentiles, TraceStats
+from dirql.trace.symbols import SymbolTable
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+UNLIMITED = 1000
+"""Width of a line in a pipe, in characters: more than any line needs."""
+
+_STYLES = {Status.OK: "green", Status.VIOLATED: "bold red", Status.UNKNOWN: "yellow"}
+_LATENCIES = {
+    "isr_enter": "interrupt to ISR",
+    "dpc_latency": "DPC queued to run",
+    "lock_wait": "spin for a lock",
+    "lock_hold": "hold a lock",
+}
+
+
+def report_console(file: IO[str] | None = None) -> Console:
+    """Return a console for the tables.
+
+    Args:
+        file: where to print; None for standard output.
+    """
+    from rich.console import Console
+
+    stream = file or sys.stdout
+    if stream.isatty():
+        return Console(file=stream, highlight=False)
+    return Console(file=stream, highlight=False, width=UNLIMITED, no_color=True, soft_wrap=True)
+
+
+def print_report(
+    console: Console, stats: TraceStats, verdict: Verdict, symbols: SymbolTable | None = None, *, violations: int = 10
+) -> None:
+    """Print all tables, and the first violations with their call sites.
+
+    Args:
+        console: from `report_console`.
+        stats: the run's numbers.
+        verdict: the oracle's verdict.
+        symbols: names for the call sites.
+        violations: how many violations to print at most.
+    """
+    console.print(cpu_table(stats))
+    console.print(latency_table({name: stats.latencies[key] for key, name in _LATENCIES.items()}))
+    console.print(verdict_table(verdict))
+    shown = verdict.violations[:violations]
+    for violation in shown:
+        print_violation(console, violation, symbols or SymbolTable())
+    hidden = sum(clause.count for clause in verdict.clauses) - len(shown)
+    if hidden:
+        console.print(f"and {hidden} more violations", markup=False)
+
+
+def cpu_table(stats: TraceStats) -> Table:
+    """Return a table with a row per CPU."""
+    columns = ("CPU", "records", "lost", "interrupts", "ISR runs", "in ISRs", "DPC runs", "in DPCs", "spun", "halted")
+    table = _table("What each CPU did", *columns, "below DISPATCH", "DISPATCH", "above")
+    for cpu in stats.cpus:
+        below, at, above = sum(cpu.irql_share[:2]), cpu.irql_share[2], sum(cpu.irql_share[3:])
+        table.add_row(
+            str(cpu.cpu),
+            f"{cpu.records:,}",
+            f"{cpu.lost:,}",
+            f"{sum(cpu.interrupts.values()):,}",
+            f"{cpu.isr.count:,}",
+            duration(cpu.isr.total),
+            f"{cpu.dpc.count:,}",
+            duration(cpu.dpc.total),
+            f"{cpu.contended:,}",
+            f"{cpu.halted:.1%}",
+            *(f"{share:.1%}" for share in (below, at, above)),
+        )
+    time = "virtual" if stats.mode == "icount" else "real"
+    table.caption = f"{stats.records:,} records over {duration(stats.duration)} of {time} time, mode {stats.mode}"
+    return table
+
+
+def latency_table(latencies: dict[str, Percentiles]) -> Table:
+    """Return a table with a row per kind of time.
+
+    Args:
+        latencies: name -> distribution.
+    """
+    table = _table("How long it took", "", "times", "min", "median", "p90", "p99", "p99.9", "max")
+    table.columns[0].justify = "left"
+    for name, times in latencies.items():
+        values = (times.minimum, times.median, times.p90, times.p99, times.p999, times.maximum)
+        shown = [duration(value) for value in values] if times.count else ["-"] * len(values)
+        table.add_row(name, f"{times.count:,}", *shown)
+    return table
+
+
+def verdict_table(verdict: Verdict) -> Table:
+    """Return a table with a row per clause."""
+    from rich.text import Text
+
+    table = _table("Verdict", "clause", "verdict", "judged", "what it says")
+    for column in (0, 1, 3):
+        table.columns[column].justify = "left"
+    table.columns[3].no_wrap = False
+    for clause in verdict.clauses:
+        found = f"{clause.status} ({clause.count:,})" if clause.count else str(clause.status)
+        said = Text(clause.clause.title)
+        if clause.reason:
+            said.append(f": {clause.reason}", style="yellow")
+        table.add_row(clause.clause.id, Text(found, style=_STYLES[clause.status]), f"{clause.judged:,}", said)
+    return table
+
+
+def print_violation(console: Console, violation: Violation, symbols: SymbolTable) -> None:
+    """Print a violation: what happened, the rule and its page, the records, the code to look at."""
+    from rich.text import Text
+
+    console.print(Text.assemble((violation.clause, _STYLES[Status.VIOLATED]), f": {violation.text}"))
+    console.print(f"    rule: {violation.title} ({violation.page})", markup=False)
+    if violation.records:
+        records = ", ".join(str(record) for record in violation.records)
+        console.print(
+            f"    trace records {records} on CPU {', '.join(str(cpu) for cpu in violation.cpus)}", markup=False
+        )
+    for site in violation.sites:
+        console.print(f"    at {site:#x} {name}" if (name := symbols.name(site)) != f"{site:#x}" else f"    at {name}")
+
+
+def duration(ns: float) -> str:
+    """Write a time with three digits and the unit that fits."""
+    for limit, unit, size in ((1e3, "ns", 1.0), (1e6, "µs", 1e3), (1e9, "ms", 1e6)):
+        if ns < limit * 0.9995:
+            value = ns / size
+            return f"{value:.0f} {unit}" if unit == "ns" or value >= 100 else f"{value:.3g} {unit}"
+    return f"{ns / 1e9:.3g} s" if ns < 1e12 else f"{ns / 1e9:.0f} s"
+
+
+def _table(title: str, *columns: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold", caption_justify="left", box=box.SIMPLE_HEAD)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exports a trace for the Perfetto viewer: per CPU what it ran, its IRQL and its spin locks; arrows for DPCs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dirql.trace.history import History
+from dirql.trace.packets import PacketWriter
+from dirql.trace.schema import Indices
+from dirql.trace.slices import Kind, Slices, cpu_slices
+
+if TYPE_CHECKING:
+    from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import TracePacket
+
+    from dirql.trace.oracle.verdict import Verdict
+
+_SEQUENCE = 1
+_VIOLATIONS = 1
+_PER_CPU = 1 << 16
+_GROUP, _RUNS, _IRQL, _LOCKS = range(4)
+_ENDS, _BEGINS = 0, 1
+
+INSTANTS = (
+    "DpcInsert",
+    "DpcRemove",
+    "IpiSend",
+    "Mark",
+    "UnexpectedInterrupt",
+    "ImageLoad",
+    "ImageUnload",
+    "Rendezvous",
+)
+"""Events shown as a point on what the CPU ran."""
+
+
+def write_perfetto(history: History, path: Path, verdict: Verdict | None = None) -> int:
+    """Write a trace as a Perfetto protobuf file. Times are ns since the first record.
+
+    Args:
+        history: the trace's intervals.
+        path: the file to write.
+        verdict: where given, its violations become a track of their own.
+
+    Returns:
+        The number of packets written.
+    """
+    return _Export(history).write(path, verdict)
+
+
+class _Export:
+    """One export: the tracks and names so far, and the columns of the packets."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._trace = history.trace
+        self._writer = PacketWriter()
+        self._names: dict[str, int] = {}
+        self._tracks: list[TracePacket] = []
+        self._columns: list[tuple[Indices, Indices, Indices, Indices, Indices]] = []
+        self._template = cache(self._make_template)
+
+    def write(self, path: Path, verdict: Verdict | None) -> int:
+        insert, start = self._history.dpc_runs.runs(self._trace)
+        flow = np.zeros(len(self._trace), dtype=np.int64)
+        flow[insert] = flow[start] = np.arange(1, len(insert) + 1)
+        for cpu in range(self._trace.cpus):
+            self._describe(cpu)
+        self._add_runs(cpu_slices(self._history), flow)
+        self._add_instants(flow)
+        self._add_irql()
+        self._add_locks()
+        if verdict is not None:
+            self._add_violations(verdict)
+        record, phase, tie, template, flows = (np.concatenate(column) for column in zip(*self._columns, strict=True))
+        order = np.lexsort((tie, phase, record))
+        stamp = np.round(self._trace.ns(self._trace.time[record[order]])).astype(np.int64)
+        body = self._writer.write(template[order], stamp, flows[order])
+        path.write_bytes(self._head() + body)
+        return len(order)
+
+    def _head(self) -> bytes:
+        from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace, TracePacket
+
+        first = TracePacket(trusted_packet_sequence_id=_SEQUENCE)
+        first.sequence_flags = TracePacket.SEQ_INCREMENTAL_STATE_CLEARED
+        for name, number in self._names.items():
+            first.interned_data.event_names.add(iid=number, name=name)
+        data: bytes = Trace(packet=[first, *self._tracks]).SerializeToString()
+        return data
+
+    def _describe(self, cpu: int) -> None:
+        self._track(_uuid(cpu, _GROUP), f"CPU {cpu}", rank=cpu + 1)
+        self._track(_uuid(cpu, _RUNS), "runs", parent=_uuid(cpu, _GROUP), rank=1)
+        self._track(_uuid(cpu, _IRQL), "IRQL", parent=_uuid(cpu, _GROUP), rank=0, counter=True)
+
+    def _track(self, uuid: int, name: str, *, parent: int = 0, rank: int = 0, counter: bool = False) -> None:
+        from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import TracePacket, TrackDescriptor
+
+        packet = TracePacket(trusted_packet_sequence_id=_SEQUENCE)
+        track = packet.track_descriptor
+        track.uuid, track.name, track.sibling_order_rank = uuid, name, rank
+        track.child_ordering = TrackDescriptor.EXPLICIT
+        if parent:
+            track.parent_uuid = parent
+        if counter:
+            track.counter.SetInParent()
+        self._tracks.append(packet)
+
+    def _make_template(self, kind: str, track: int, name: str, flow: str = "", value: int = 0) -> int:
+        """Return the template for packets that differ in time and flow id only."""
+        from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import TracePacket, TrackEvent
+
+        packet = TracePacket(trusted_packet_sequence_id=_SEQUENCE)
+        packet.sequence_flags = TracePacket.SEQ_NEEDS_INCREMENTAL_STATE
+        event = packet.track_event
+        event.type = getattr(TrackEvent, f"TYPE_{kind}")
+        event.track_uuid = track
+        if name:
+            event.name_iid = self._names.setdefault(name, len(self._names) + 1)
+        if kind == "COUNTER":
+            event.counter_value = value
+        if flow:
+            getattr(event, flow).append(self._writer.flow_holder())
+        return self._writer.template(packet, flow=bool(flow))
+
+    def _add(self, record: Indices, phase: int, tie: Indices, template: Indices, flow: Indices) -> None:
+        self._columns.append((record, np.full(len(record), phase, dtype=np.int64), tie, template, flow))
+
+    def _add_runs(self, slices: Slices, flow: Indices) -> None:
+        trace = self._trace
+        order = np.arange(len(slices), dtype=np.int64)
+        started = np.where(slices.kind == Kind.DPC, flow[slices.record], 0)
+        word = np.where(slices.kind >= Kind.DPC, trace.arg1[slices.record], np.uint64(0))
+        is_interrupt = np.isin(slices.kind, (Kind.DPC_INTERRUPT, Kind.INTERRUPT, Kind.SYSTEM_INTERRUPT))
+        word = np.where(is_interrupt, trace.arg0[slices.record] & np.uint64(0xFF), word)
+
+        def begin(cpu: int, kind: int, word: int, flows: int) -> int:
+            name = _slice_name(Kind(kind), word, trace.symbols.name)
+            return self._template("SLICE_BEGIN", _uuid(cpu, _RUNS), name, "terminating_flow_ids" if flows else "")
+
+        template = _by_row(begin, slices.cpu, slices.kind, word, started > 0)
+        self._add(slices.record, _BEGINS, order, template, started)
+        done = np.flatnonzero(~slices.open)
+        closing = _by_row(lambda cpu: self._template("SLICE_END", _uuid(cpu, _RUNS), ""), slices.cpu[done])
+        self._add(slices.last[done], _ENDS, -order[done], closing, np.zeros(len(done), dtype=np.int64))
+
+    def _add_instants(self, flow: Indices) -> None:
+        trace = self._trace
+        index = trace.where(*(name for name in INSTANTS if name in trace.meta.events))
+
+        def point(cpu: int, event: int, flows: int) -> int:
+            name = trace.meta.events.name(event)
+            return self._template("INSTANT", _uuid(cpu, _RUNS), name, "flow_ids" if flows else "")
+
+        starts = trace.are(index, "DpcInsert") & (flow[index] > 0)
+        template = _by_row(point, trace.cpu[index], trace.event[index], starts)
+        self._add(index, _BEGINS, np.zeros(len(index), dtype=np.int64), template, flow[index])
+
+    def _add_irql(self) -> None:
+        trace = self._trace
+        mine = trace.by_cpu
+        level = self._history.irql_after[mine].astype(np.int64)
+        changed = np.ones(len(mine), dtype=np.bool_)
+        changed[1:] = (level[1:] != level[:-1]) | (trace.cpu[mine[1:]] != trace.cpu[mine[:-1]])
+        index, level = mine[changed], level[changed]
+        template = _by_row(
+            lambda cpu, value: self._template("COUNTER", _uuid(cpu, _IRQL), "", value=value), trace.cpu[index], level
+        )
+        none = np.zeros(len(index), dtype=np.int64)
+        self._add(index, _BEGINS, none, template, none)
+
+    def _add_locks(self) -> None:
+        trace, holds = self._trace, self._history.holds
+        lane = lanes(trace.cpu[holds.start], trace.position[holds.start], trace.position[holds.end])
+        for cpu, number in np.unique(np.stack([holds.cpu, lane], axis=1), axis=0).tolist():
+            name = "locks" if number == 0 else f"locks {number + 1}"
+            self._track(_uuid(cpu, _LOCKS + number), name, parent=_uuid(cpu, _GROUP), rank=2 + number)
+        opening = _by_row(
+            lambda cpu, lane, lock: self._template(
+                "SLICE_BEGIN", _uuid(cpu, _LOCKS + lane), f"lock {trace.symbols.name(lock)}"
+            ),
+            holds.cpu,
+            lane,
+            holds.key,
+        )
+        closing = _by_row(lambda cpu, lane: self._template("SLICE_END", _uuid(cpu, _LOCKS + lane), ""), holds.cpu, lane)
+        none = np.zeros(len(holds), dtype=np.int64)
+        self._add(holds.start, _BEGINS, none, opening, none)
+        self._add(holds.end, _ENDS, none, closing, none)
+
+    def _add_violations(self, verdict: Verdict) -> None:
+        self._track(_VIOLATIONS, "violations")
+        shown = [violation for violation in verdict.violations if violation.records]
+        index = np.array([max(violation.records) for violation in shown], dtype=np.int64)
+        texts = [f"{violation.clause}: {violation.text}" for violation in shown]
+        template = np.array([self._template("INSTANT", _VIOLATIONS, text) for text in texts], dtype=np.int64)
+        none = np.zeros(len(index), dtype=np.int64)
+        self._add(index, _BEGINS, none, template, none)
+
+
+def lanes(cpu: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], begin: Indices, end: Indices) -> Indices:
+    """Spread intervals, sorted by beginning on each CPU, over as few lanes per CPU as let all in a lane nest."""
+    lane = np.zeros(len(begin), dtype=np.int64)
+    open_until: dict[tuple[int, int], list[int]] = {}
+    rows = zip(cpu.tolist(), begin.tolist(), end.tolist(), strict=True)
+    for at, (number, first, last) in enumerate(rows):
+        tried = 0
+        while True:
+            stack = open_until.setdefault((number, tried), [])
+            while stack and stack[-1] <= first:
+                stack.pop()
+            if not stack or stack[-1] >= last:
+                stack.append(last)
+                break
+            tried += 1
+        lane[at] = tried
+    return lane
+
+
+def _by_row(make: Callable[..., int], *columns: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Indices:
+    """Call `make` once for each distinct row, and return its result for every row."""
+    count = len(columns[0])
+    group = np.zeros(count, dtype=np.int64)
+    for column in columns:
+        values = np.unique(column)
+        group = group * len(values) + np.searchsorted(values, column)
+        group = np.searchsorted(np.unique(group), group)
+    _, first = np.unique(group, return_index=True)
+    made = [make(*(column[at].item() for column in columns)) for at in first]
+    return np.array(made, dtype=np.int64)[group]
+
+
+def _slice_name(kind: Kind, word: int, symbol: Callable[[int], str]) -> str:
+    match kind:
+        case Kind.IDLE | Kind.THREAD:
+            return kind.name.lower()
+        case Kind.DPC_INTERRUPT | Kind.INTERRUPT | Kind.SYSTEM_INTERRUPT:
+            return f"vector {word:#x}"
+        case Kind.ISR | Kind.DPC:
+            return f"{kind.name} {symbol(word)}"
+        case Kind.SYNC:
+            return f"synchronised {symbol(word)}"
+
+
+def _uuid(cpu: int, which: int) -> int:
+    return (cpu + 1) * _PER_CPU + which
