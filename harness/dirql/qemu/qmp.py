@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from dirql.errors import ProtocolError, UsageError
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from dirql.qemu.qmp_session import Direction, Session
+    from qemu.qmp import Message, QMPClient
+
     from dirql.qemu.waits import Watch
-    from qemu.qmp import Message
 
 T = TypeVar("T")
 
@@ -51,15 +51,24 @@ class QmpEvent:
     seconds: float = 0.0
 
 
+# QEMU sends no events before negotiation, which a quick guest can outrun; what held it can still be seen.
+_EVENT_OF_STATUS = {
+    "shutdown": QmpEvent("SHUTDOWN", {"guest": True, "reason": "missed"}),
+    "guest-panicked": QmpEvent("GUEST_PANICKED", {"action": "pause"}),
+    "internal-error": QmpEvent("STOP"),
+}
+
+
 class Qmp:
     """The control channel of one machine.
 
-    Negotiation begins in the background at once; the first call waits for it.
+    Negotiation begins in the background at once; the first call waits for it. If the guest has been held by then, the
+    event that said so is made up from the machine's status; a SHUTDOWN then has the reason "missed".
 
     Args:
         sock: our end of the channel; from now on this object's.
         watch: the machine's.
-        log_path: where every message goes, a line of JSON each; None keeps no file.
+        log_path: where every command, answer and event goes, a line of JSON each; None keeps no file.
         on_event: called with every event, in the private thread; it must be quick and must not call QMP.
         on_ready: called in the private thread once QEMU takes commands.
     """
@@ -78,7 +87,8 @@ class Qmp:
         self._on_event = on_event
         self._on_ready = on_ready
         self._events: deque[QmpEvent] = deque()
-        self._session: Session | None = None
+        self._seen: set[str] = set()
+        self._client: QMPClient | None = None
         self._version: tuple[int, int, int] | None = None
         self._ended = False
         self._log = log_path.open("w", encoding="utf-8", buffering=1) if log_path is not None else None
@@ -104,7 +114,7 @@ class Qmp:
             LaunchError: QEMU ended before it greeted.
             WaitTimeout: it did not greet in time.
         """
-        self._wait(lambda: self._session, "QEMU's greeting on QMP", Deadline.of(timeout))
+        self._wait(lambda: self._client, "QEMU's greeting on QMP", Deadline.of(timeout))
 
     def execute(
         self, command: str, arguments: Mapping[str, object] | None = None, timeout: float | Deadline = DEFAULT_TIMEOUT
@@ -133,8 +143,8 @@ class Qmp:
         except TypeError as error:
             raise UsageError(f"the arguments of {command} are not JSON: {error}") from error
         deadline = Deadline.of(timeout)
-        session = self._wait(lambda: self._session, "QEMU's greeting on QMP", deadline)
-        answer = self._loop.submit(lambda: session.execute(command, arguments))
+        client = self._wait(lambda: self._client, "QEMU's greeting on QMP", deadline)
+        answer = self._loop.submit(lambda: self._execute(client, command, arguments))
         answer.add_done_callback(lambda _: self._watch.notify())
         self._wait(lambda: _finished(answer), f"QEMU's answer to {command}", deadline)
         failure = answer.exception()
@@ -196,10 +206,10 @@ class Qmp:
 
     def close(self) -> None:
         """End the session. Safe to call again; QEMU itself goes on."""
-        session = self._session
-        if session is not None and not self._serving.done():
-            self._loop.submit(session.hang_up)
-        elif session is None:
+        client = self._client
+        if client is not None and not self._serving.done():
+            self._loop.submit(lambda: self._hang_up(client))
+        elif client is None:
             with suppress(OSError):
                 self._sock.shutdown(2)  # negotiation sees the end of file
         self.settle(_CLOSE_TIMEOUT)
@@ -218,10 +228,18 @@ class Qmp:
         self.close()
 
     async def _serve(self) -> None:
-        from dirql.qemu.qmp_session import Session
+        from qemu.qmp import QMPClient, QMPError, Runstate  # slow to import, so not in a caller's thread
 
+        client = QMPClient("dirql")
+        # A filter that takes every event and keeps none, in place of a listener, which would not notice QEMU's end.
+        client.events.event_filter = self._event
         try:
-            await Session(self._message).serve(self._sock, self._greeted)
+            with suppress(QMPError, OSError, EOFError):
+                await client.connect(self._sock)
+                await self._greeted(client)
+                while client.runstate is Runstate.RUNNING:
+                    await client.runstate_changed()
+                await client.disconnect()
         except Exception as error:
             text = f"the QMP session failed: {type(error).__name__}: {error}"
             self._watch.lose(lambda: ProtocolError(text))
@@ -229,33 +247,57 @@ class Qmp:
             with self._watch.changed():
                 self._ended = True
 
-    def _greeted(self, session: Session) -> None:
+    async def _greeted(self, client: QMPClient) -> None:
+        assert client.greeting is not None
+        numbers: Any = client.greeting.QMP.version["qemu"]
+        self._version = (numbers["major"], numbers["minor"], numbers["micro"])
+        self._record("greeting", {"version": self._version})
+        status: Any = await client.execute("query-status")
+        missed = _EVENT_OF_STATUS.get(status["status"])
+        if missed is not None and missed.name not in self._seen:
+            self._deliver(replace(missed, seconds=time.time()))
         with self._watch.changed():
-            self._session = session
+            self._client = client
         if self._on_ready is not None:
             self._on_ready()
 
-    def _message(self, direction: Direction, message: Message) -> None:
+    async def _hang_up(self, client: QMPClient) -> None:
+        from qemu.qmp import QMPError
+
+        with suppress(QMPError, OSError, EOFError):
+            await client.disconnect()
+
+    async def _execute(self, client: QMPClient, command: str, arguments: Mapping[str, object] | None) -> object:
+        self._record("command", {"execute": command, "arguments": arguments or {}})
+        try:
+            result = await client.execute(command, arguments)
+        except Exception as error:
+            self._record("error", f"{type(error).__name__}: {error}")
+            raise
+        self._record("return", result)
+        return result
+
+    def _event(self, message: Message) -> bool:
+        stamp: Any = message["timestamp"]
+        data: Any = message.get("data", {})
+        self._deliver(QmpEvent(str(message["event"]), data, stamp["seconds"] + stamp["microseconds"] / 1e6))
+        return False
+
+    def _deliver(self, event: QmpEvent) -> None:
+        self._record("event", {"event": event.name, "data": event.data})
+        self._seen.add(event.name)
+        with self._watch.changed():
+            self._events.append(event)
+        if self._on_event is not None:
+            try:
+                self._on_event(event)
+            except Exception as error:  # the caller's defect must not end the session
+                text = f"a callback failed on QEMU's event {event.name}: {type(error).__name__}: {error}"
+                self._watch.fail(lambda: ProtocolError(text))
+
+    def _record(self, kind: str, content: object) -> None:
         if self._log is not None and not self._log.closed:
-            self._log.write(json.dumps({"time": time.time(), direction: dict(message)}) + "\n")
-        if direction == "out":
-            return
-        if "QMP" in message:
-            numbers: Any = message["QMP"]
-            numbers = numbers["version"]["qemu"]
-            self._version = (numbers["major"], numbers["minor"], numbers["micro"])
-        elif "event" in message:
-            stamp: Any = message["timestamp"]
-            data: Any = message.get("data", {})
-            event = QmpEvent(str(message["event"]), data, stamp["seconds"] + stamp["microseconds"] / 1e6)
-            with self._watch.changed():
-                self._events.append(event)
-            if self._on_event is not None:
-                try:
-                    self._on_event(event)
-                except Exception as error:  # the caller's defect must not end the session
-                    text = f"a callback failed on QEMU's event {event.name}: {type(error).__name__}: {error}"
-                    self._watch.fail(lambda: ProtocolError(text))
+            self._log.write(json.dumps({"time": time.time(), kind: content}) + "\n")
 
     def _wait(self, probe: Callable[[], T | None], what: str, deadline: Deadline, *, guest: bool = False) -> T:
         """Wait as `Watch.wait` does, but also notice that QEMU has hung up."""

@@ -32,7 +32,7 @@ class Rom:
     def __init__(self) -> None:
         self.code = bytearray()
         self.handler = bytearray()
-        self.vectors: list[int] = []
+        self.vectors: dict[int, int] = {}
 
     def raw(self, *pieces: str | int) -> Self:
         """Append bytes: text in hexadecimal, or a number as 32 bits."""
@@ -94,7 +94,7 @@ class Rom:
 
     def on_vector(self, *vectors: int, tsc: int, count: int) -> Self:
         """Give vectors a handler that stores the TSC, counts, and acknowledges."""
-        self.vectors += vectors
+        self.vectors |= dict.fromkeys(vectors, HANDLER + len(self.handler))
         saved, self.code = self.code, self.handler
         self.raw("50 52").tsc(tsc).raw("ff05", count).set(0).store(LAPIC + 0xB0).raw("5a 58 cf")
         self.handler, self.code = self.code, saved
@@ -112,7 +112,7 @@ class Rom:
     def build(self) -> bytes:
         rom = bytearray(b"\xf4" * ROM_BYTES)
 
-        def put(at: int, data: bytes) -> None:
+        def put(at: int, data: bytes | bytearray) -> None:
             rom[at : at + len(data)] = data
 
         assert len(self.code) < IDT - 8 - CODE
@@ -120,8 +120,8 @@ class Rom:
         put(HANDLER, self.handler)
         put(IDT - 8, struct.pack("<HI", 256 * 8 - 1, ROM_BASE + IDT))
         put(IDT, bytes(256 * 8))
-        for vector in self.vectors:
-            offset = ROM_BASE + HANDLER
+        for vector, handler in self.vectors.items():
+            offset = ROM_BASE + handler
             put(IDT + 8 * vector, struct.pack("<HHHH", offset & 0xFFFF, 8, 0x8E00, offset >> 16))
         put(GDT, struct.pack("<QQQ", 0, 0x00CF9B000000FFFF, 0x00CF93000000FFFF))
         put(GDT + 0x20, struct.pack("<HI", 23, ROM_BASE + GDT))

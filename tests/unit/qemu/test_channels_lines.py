@@ -115,7 +115,7 @@ def test_text_is_kept_logged_and_expected(bench: Bench, tmp_path: Path) -> None:
     line.expect("\u00efve> ", 10)
     assert line.text == "boot\ncpu 0 up\ncpu 1 up\nna\u00efve> "
     assert line.tail(2) == ("cpu 1 up", "na\u00efve> ")
-    with pytest.raises(WaitTimeout, match="'login:' on the console(.|\n)*cpu 1 up"):
+    with pytest.raises(WaitTimeout, match=r"'login:' on the console(.|\n)*cpu 1 up"):
         line.expect("login:", 0.01)
     line.sendline("help")
     assert bench.theirs.recv(100) == b"help\r"

@@ -55,7 +55,10 @@ def test_newer_ones_are_fine(version: tuple[int, int, int]) -> None:
 
 def test_qemus_own_words_are_quoted_when_it_does_not_start(tmp_path: Path) -> None:
     config = QemuConfig(qemu=fake_qemu(tmp_path, "9.0.0"))
-    with QemuSession(config) as session, pytest.raises(LaunchError, match="status 1 before.*\n.*-icount: invalid option"):
+    with (
+        QemuSession(config) as session,
+        pytest.raises(LaunchError, match=r"status 1 before.*\n.*-icount: invalid option"),
+    ):
         session.qmp.ready()
 
 

@@ -102,7 +102,7 @@ def test_the_layers_above_can_explain_an_error(watch: Watch) -> None:
         return WaitTimeout(f"{error}, and cpu 0 was at 0x1234")
 
     watch.explain = explain
-    with pytest.raises(WaitTimeout, match="the moon.*and cpu 0 was at"):
+    with pytest.raises(WaitTimeout, match=r"the moon.*and cpu 0 was at"):
         watch.wait(never, "the moon", 0)
 
 
