@@ -7,3 +7,4 @@
 #define KI_FRAME_LINK 0x80
 #define KI_FRAME_R15 0x90
 #define KI_FRAME_RIP 0x118
+#define KI_FRAME_BYTES 0x140

@@ -3,11 +3,13 @@
  * One stub for each vector, and the way in and out that they share. A trap frame holds everything the Microsoft
  * convention lets a C routine change, XMM0 to XMM5 and MXCSR included, because driver code uses them.
  * The layout is KI_TRAP_FRAME (ke/ki.h); KI_FRAME_* are checked against it in ke/trap.c.
+ * The .cfi lines tell a debugger the way back to what was interrupted, with every register.
  */
 #include "frame.h"
 
     .text
     .altmacro
+    .cfi_sections .debug_frame
 
 /* Exceptions that push an error code: 8, 10-14, 17, 21, 29, 30 (Intel SDM 3, table 6-1). */
     .macro STUB number
@@ -29,27 +31,48 @@ KiTrapStubs:
     .set vector, vector + 1
     .endr
 
+    .macro PUSH register
+    pushq %\register
+    .cfi_adjust_cfa_offset 8
+    .cfi_rel_offset %\register, 0
+    .endm
+
+    .macro POP register
+    popq %\register
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore %\register
+    .endm
+
     .globl KiTrapCommon
     .type KiTrapCommon, @function
 KiTrapCommon:
-    pushq %rax
-    pushq %rcx
-    pushq %rdx
-    pushq %rbx
-    pushq %rbp
-    pushq %rsi
-    pushq %rdi
-    pushq %r8
-    pushq %r9
-    pushq %r10
-    pushq %r11
-    pushq %r12
-    pushq %r13
-    pushq %r14
-    pushq %r15
+    /* The frame's top: vector, error code, then what the CPU pushed: RIP, CS, RFLAGS, RSP, SS. */
+    .cfi_startproc simple
+    .cfi_signal_frame
+    .cfi_def_cfa %rsp, 56
+    .cfi_offset %rip, -40
+    .cfi_offset %rsp, -16
+    PUSH rax
+    PUSH rcx
+    PUSH rdx
+    PUSH rbx
+    PUSH rbp
+    PUSH rsi
+    PUSH rdi
+    PUSH r8
+    PUSH r9
+    PUSH r10
+    PUSH r11
+    PUSH r12
+    PUSH r13
+    PUSH r14
+    PUSH r15
     pushq (KI_FRAME_RIP - KI_FRAME_R15)(%rsp) /* Link.Rip */
-    pushq %rbp                                /* Link.Rbp */
+    .cfi_adjust_cfa_offset 8
+    pushq %rbp /* Link.Rbp */
+    .cfi_adjust_cfa_offset 8
     movq %rsp, %rbp
+    .cfi_def_cfa %rbp, KI_FRAME_BYTES - KI_FRAME_LINK
     subq $KI_FRAME_LINK, %rsp
     movaps %xmm0, (KI_FRAME_XMM + 0x00)(%rsp)
     movaps %xmm1, (KI_FRAME_XMM + 0x10)(%rsp)
@@ -72,23 +95,26 @@ KiTrapCommon:
     movaps (KI_FRAME_XMM + 0x50)(%rsp), %xmm5
     ldmxcsr KI_FRAME_MXCSR(%rsp)
     addq $KI_FRAME_R15, %rsp
-    popq %r15
-    popq %r14
-    popq %r13
-    popq %r12
-    popq %r11
-    popq %r10
-    popq %r9
-    popq %r8
-    popq %rdi
-    popq %rsi
-    popq %rbp
-    popq %rbx
-    popq %rdx
-    popq %rcx
-    popq %rax
+    .cfi_def_cfa %rsp, KI_FRAME_BYTES - KI_FRAME_R15
+    POP r15
+    POP r14
+    POP r13
+    POP r12
+    POP r11
+    POP r10
+    POP r9
+    POP r8
+    POP rdi
+    POP rsi
+    POP rbp
+    POP rbx
+    POP rdx
+    POP rcx
+    POP rax
     addq $16, %rsp
+    .cfi_adjust_cfa_offset -16
     iretq
+    .cfi_endproc
     .size KiTrapCommon, . - KiTrapCommon
 
     .section .rodata
