@@ -68,6 +68,8 @@ def dpc_runs(trace: Trace, in_frames: Contexts) -> DpcRuns:
     before = in_frames.previous[index]
     earliest = np.where(before >= 0, trace.time[before], 0) - trace.skew_ticks
     latest = trace.time[index]
+    own = np.flatnonzero((before >= 0) & (trace.arg0[before] == trace.arg0[index]) & _is_act(trace, before))
+    earliest[own] = np.minimum(trace.time[before[own]] + 1, latest[own])  # the CPU's own order: no skew, no doubt
     queues = event == insert_event
     inserted = (trace.arg1[index] & np.uint64(0xFF)) != 0
     _, number = factorize(trace.arg0[index])
@@ -84,6 +86,10 @@ def dpc_runs(trace: Trace, in_frames: Contexts) -> DpcRuns:
     orphans = orphans[trace.event[orphans] == start_event]
     by_insert = np.argsort(joined[0], kind="stable")
     return DpcRuns(joined[0][by_insert], joined[1][by_insert], joined[2], orphans, joined[4], joined[5])
+
+
+def _is_act(trace: Trace, index: Indices) -> Flags:
+    return trace.are(index, "DpcInsert") | trace.are(index, "DpcStart") | trace.are(index, "DpcRemove")
 
 
 _Part = tuple[Indices, Indices, Indices, Indices, Indices, Indices]

@@ -4,17 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from dirql.trace.decode import Trace
 from dirql.trace.history import History
-from dirql.trace.intervals import Intervals, factorize
+from dirql.trace.intervals import factorize
 from dirql.trace.oracle.exclusion import overlaps
 from dirql.trace.schema import Flags, Indices, Words
-
-_NEVER = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
@@ -26,8 +24,8 @@ class Guard:
         end: indices of the records that ended them; -1 while running when the trace ends.
         level: SynchronizeIrql of the KINTERRUPT; -1 where the trace does not know it.
         domain: what must be exclusive: the address of the lock, or of the KINTERRUPT where no lock was ever seen.
-        unguarded: ran without a lock, though others of the same KINTERRUPT had one.
-        dropped: the lock was released before the end.
+        unguarded: ran without that lock.
+        dropped: that lock was released before the end.
     """
 
     start: Indices
@@ -56,22 +54,31 @@ class Guards:
 def find_guards(history: History) -> Guards:
     """Find the lock of every run.
 
-    It is the lock that was last acquired in the same interrupt or thread of execution, and is still held.
+    The trace does not name an interrupt object's lock. It is the one that most runs of that object began under: the
+    lock that their CPU had last acquired in the same interrupt or thread of execution, and still held.
     """
     trace = history.trace
-    isr_lock, isr_until = _held(history, history.isrs)
-    sync_lock, sync_until = _held(history, history.syncs)
-    isr_key, sync_key = (
-        trace.arg0[np.concatenate([spans.start, spans.running])] for spans in (history.isrs, history.syncs)
+    spans = (history.isrs, history.syncs)
+    starts = [np.concatenate([span.start, span.running]) for span in spans]
+    ends = [np.concatenate([span.end, np.full(len(span.running), -1, dtype=np.int64)]) for span in spans]
+    start, end = np.concatenate(starts), np.concatenate(ends)
+    connects = _Connects(trace, start)
+    lock = _usual(_last_acquired(history, start), connects)
+    release = _release(history, lock, start)
+    guard = Guard(
+        start=start,
+        end=end,
+        level=connects.level,
+        domain=np.where(lock != 0, lock, trace.arg0[start]),
+        unguarded=(lock != 0) & (release < 0),
+        dropped=(release >= 0) & (end >= 0) & (release < end),
     )
-    objects, number = factorize(np.concatenate([isr_key, sync_key]))
-    lock = np.concatenate([isr_lock, sync_lock])
-    usual = np.zeros(len(objects), dtype=np.uint64)
-    usual[number[lock != 0]] = lock[lock != 0]
-    cut = len(isr_key)
-    isrs = _guard(history, history.isrs, isr_lock, isr_until, usual[number[:cut]])
-    syncs = _guard(history, history.syncs, sync_lock, sync_until, usual[number[cut:]])
-    return Guards(isrs, syncs)
+    cut = len(starts[0])
+    return Guards(_part(guard, slice(None, cut)), _part(guard, slice(cut, None)))
+
+
+def _part(guard: Guard, which: slice) -> Guard:
+    return Guard(*(getattr(guard, field.name)[which] for field in fields(guard)))
 
 
 def conflicts(trace: Trace, guards: Guards) -> Iterator[tuple[int, int]]:
@@ -86,28 +93,12 @@ def conflicts(trace: Trace, guards: Guards) -> Iterator[tuple[int, int]]:
         yield int(one), int(other)
 
 
-def _guard(history: History, spans: Intervals, lock: Words, until: Indices, usual: Words) -> Guard:
+def _last_acquired(history: History, start: Indices) -> Words:
+    """Return for each run the lock that was last acquired in its context and is still held; 0 where there is none."""
     trace = history.trace
-    start = np.concatenate([spans.start, spans.running])
-    end = np.concatenate([spans.end, np.full(len(spans.running), -1, dtype=np.int64)])
-    return Guard(
-        start=start,
-        end=end,
-        level=_levels(trace, start),
-        domain=np.where(lock != 0, lock, np.where(usual != 0, usual, trace.arg0[start])),
-        unguarded=(lock == 0) & (usual != 0),
-        dropped=(lock != 0) & (end >= 0) & (until < end),
-    )
-
-
-def _held(history: History, spans: Intervals) -> tuple[Words, Indices]:
-    """Return for each run the lock it began under (0: none seen) and the index of that lock's release."""
-    trace, holds = history.trace, history.holds
-    start = np.concatenate([spans.start, spans.running])
-    acquired = np.concatenate([holds.start, holds.running])
-    released = np.concatenate([holds.end, np.full(len(holds.running), _NEVER, dtype=np.int64)])
+    acquired, released = _holds(history)
     if not len(acquired):
-        return np.zeros(len(start), dtype=np.uint64), np.full(len(start), _NEVER, dtype=np.int64)
+        return np.zeros(len(start), dtype=np.uint64)
     size = len(trace)
     opener = history.in_frames.opener
 
@@ -116,27 +107,78 @@ def _held(history: History, spans: Intervals) -> tuple[Words, Indices]:
         context = np.where(opener[index] >= 0, opener[index], trace.cpu[index].astype(np.int64) + size)
         return context * size + trace.position[index]
 
-    ranked = place(acquired)
+    ranked, wanted = place(acquired), place(start)
     order = np.argsort(ranked)
-    wanted = place(start)
     at = order[np.maximum(np.searchsorted(ranked[order], wanted) - 1, 0)]
     fits = (ranked[at] // size == wanted // size) & (ranked[at] < wanted) & (released[at] > start)
-    return np.where(fits, trace.arg0[acquired[at]], np.uint64(0)), np.where(fits, released[at], _NEVER)
+    return np.where(fits, trace.arg0[acquired[at]], np.uint64(0))
 
 
-def _levels(trace: Trace, start: Indices) -> Indices:
-    """Return the SynchronizeIrql of the KINTERRUPT of each record, by its last connection, or else its first."""
-    connects = trace.where("InterruptConnect")
-    if not len(connects) or not len(start):
+def _usual(lock: Words, connects: _Connects) -> Words:
+    """Return for each run the lock that most runs of its object had since it was connected, or else at any time."""
+    chosen = np.zeros(len(lock), dtype=np.uint64)
+    distinct, number = factorize(lock)
+    for group in (connects.object, connects.connection):  # the more special one last: it decides where it can
+        held = lock != 0
+        pairs, count = np.unique(group[held] * len(distinct) + number[held], return_counts=True)
+        best = np.lexsort((count, pairs // len(distinct)))  # the last of each group is its most frequent
+        usual = np.zeros(int(group.max(initial=-1)) + 1, dtype=np.uint64)
+        usual[pairs[best] // len(distinct)] = distinct[pairs[best] % len(distinct)]
+        chosen = np.where(usual[group] != 0, usual[group], chosen)
+    return chosen
+
+
+def _release(history: History, lock: Words, start: Indices) -> Indices:
+    """Return the index of the record that releases `lock`, which each run's CPU held at its start; -1 if it did not."""
+    trace = history.trace
+    acquired, released = _holds(history)
+    if not len(acquired) or not len(start):
         return np.full(len(start), -1, dtype=np.int64)
     size = len(trace)
-    objects, number = factorize(trace.arg0[connects])
-    level = (trace.arg1[connects] >> np.uint64(16)).astype(np.int64) & 0xFF
-    order = np.lexsort((connects, number))
-    ranked = (number * size + connects)[order]
-    mine = np.minimum(np.searchsorted(objects, trace.arg0[start]), len(objects) - 1)
-    known = objects[mine] == trace.arg0[start]
-    at = np.searchsorted(ranked, mine * size + start, side="right") - 1
-    first = np.searchsorted(ranked, mine * size)
-    at = np.where((at >= 0) & (ranked[np.maximum(at, 0)] // size == mine), at, np.minimum(first, len(ranked) - 1))
-    return np.where(known, level[order[at]], -1)
+    locks, number = factorize(trace.arg0[acquired])
+    ranked = (number * trace.cpus + trace.cpu[acquired]) * size + acquired
+    order = np.argsort(ranked)
+    mine = np.minimum(np.searchsorted(locks, lock), len(locks) - 1)
+    wanted = (mine * trace.cpus + trace.cpu[start]) * size + start
+    at = order[np.maximum(np.searchsorted(ranked[order], wanted) - 1, 0)]
+    held = (
+        (ranked[at] // size == wanted // size) & (ranked[at] < wanted) & (released[at] > start) & (locks[mine] == lock)
+    )
+    return np.where(held, released[at], -1)
+
+
+def _holds(history: History) -> tuple[Indices, Indices]:
+    """Return all acquisitions and the release of each; later than all records where there is none."""
+    holds = history.holds
+    never = np.full(len(holds.running), np.iinfo(np.int64).max, dtype=np.int64)
+    return np.concatenate([holds.start, holds.running]), np.concatenate([holds.end, never])
+
+
+class _Connects:
+    """What the connection of each run's interrupt object says: the last one before the run, or else the first.
+
+    Attributes:
+        object: number of the KINTERRUPT.
+        connection: number of the connection.
+        level: SynchronizeIrql; -1 where the trace has no connection of that KINTERRUPT.
+    """
+
+    def __init__(self, trace: Trace, start: Indices) -> None:
+        connects = trace.where("InterruptConnect")
+        _, number = factorize(np.concatenate([trace.arg0[connects], trace.arg0[start]]))
+        size = len(trace)
+        ranked = number[: len(connects)] * size + connects
+        order = np.argsort(ranked)
+        ranked, connects = ranked[order], connects[order]
+        self.object = number[len(connects) :]
+        at = np.searchsorted(ranked, self.object * size + start) - 1
+        before = (at >= 0) & (ranked[np.maximum(at, 0)] // max(size, 1) == self.object) if len(ranked) else at >= 0
+        at = np.where(before, at, np.searchsorted(ranked, self.object * size))
+        at = np.minimum(at, max(len(ranked) - 1, 0))
+        self.connection = len(connects) + self.object
+        self.level = np.full(len(start), -1, dtype=np.int64)
+        if len(connects):
+            known = trace.arg0[connects[at]] == trace.arg0[start]
+            self.connection[known] = at[known]
+            stated = (trace.arg1[connects[at]] >> np.uint64(16)).astype(np.int64) & 0xFF
+            self.level[known] = stated[known]
