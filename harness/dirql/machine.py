@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from dirql.devices.rendezvous import Rendezvous
 from dirql.errors import (
+    BuildError,
     CpuState,
     DirqlError,
     GuestBugCheck,
@@ -30,7 +31,7 @@ from dirql.errors import (
 from dirql.guest import artifacts
 from dirql.guest.image import DriverImage, KernelImage
 from dirql.guest.link import HostLink
-from dirql.guest.memory import GuestMemory
+from dirql.guest.memory import GuestMemory, View
 from dirql.guest.ntstatus import ntstatus_name
 from dirql.guest.state import BugCheckRecord, parse_irql, parse_registers
 from dirql.guest.symbols import Symbolizer
@@ -59,6 +60,8 @@ ALL_EVENTS = (1 << 64) - 1
 _OPTIONS_MAGIC = int.from_bytes(b"qoptions", "little")
 _STATE_TIMEOUT = 5.0
 _CONSOLE_LINES = 12
+_NAME_BYTES = 39
+"""LDR_IMAGE.Name without its NUL."""
 
 
 @dataclass(frozen=True)
@@ -173,6 +176,21 @@ class Driver:
             if status & 0x8000_0000:
                 raise UsageError(f"{self.image.name}: {routine} returned {ntstatus_name(status)}")
 
+    def variable(self, name: str) -> View:
+        """Return a variable of the driver that is a structure.
+
+        Args:
+            name: a variable with a fixed address, static ones included.
+
+        Raises:
+            BuildError: the driver's debug information has no such variable, or it is no structure.
+        """
+        found = self.image.debug.variable(name)
+        at = self.machine.memory.translate(found.address - self.image.link_base + self.base)
+        if at is None:
+            raise BuildError(f"{self.image.name} has no memory for {name}; its file is not the image that was loaded")
+        return View(self.machine.memory.ram, at, self.image.debug.structure(found.structure), self.image)
+
     def unload(self, timeout: float | Deadline = DEFAULT_TIMEOUT) -> None:
         """Remove its devices, call DriverUnload, free the image.
 
@@ -221,6 +239,7 @@ class Machine:
         self.config = replace(config or MachineConfig(), **options)  # type: ignore[arg-type]
         self.folder = folder
         self.drivers: list[Driver] = []
+        self._sent: dict[str, DriverImage] = {}  # by the name that LdrImages has, which may be cut short
         qemu = self.config.qemu_config()
         if self.config.mode == "kvm":
             from dirql.kvm import require_kvm
@@ -272,7 +291,8 @@ class Machine:
         """
         image = DriverImage(artifacts.driver(str(path)))
         image.require_imports(self.kernel)
-        name = image.name.encode("utf-8") + b"\0"
+        name = image.name.encode("utf-8")[:_NAME_BYTES] + b"\0"
+        self._sent[name[:-1].decode("utf-8", "replace")] = image
         offset = (len(image.data) + 15) // 16 * 16
         self.link.write_buffer(0, image.data)
         self.link.write_buffer(offset, name)
@@ -421,10 +441,7 @@ class Machine:
             entry = self.memory.variable("LdrImages", "LDR_IMAGE", at)
             base, name = entry.get("Base"), entry.text("Name")
             if base and base not in known:
-                image: DriverImage | None = None
-                with suppress(DirqlError):
-                    image = DriverImage(artifacts.driver(name))
-                self.symbols.add(name, base, entry.get("Size"), image)
+                self.symbols.add(name, base, entry.get("Size"), self._sent.get(name))
 
 
 def dry_run_command(config: MachineConfig, devices: Sequence[PciDevice] = ()) -> list[str]:

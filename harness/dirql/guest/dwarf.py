@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dirql.guest.layout import DebugInfo, Field, Structure
+from dirql.guest.layout import DebugInfo, Field, Structure, Variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,10 +15,11 @@ Line = tuple[int, str, int]
 
 _WRAPPERS = ("DW_TAG_typedef", "DW_TAG_volatile_type", "DW_TAG_const_type")
 _RECORDS = ("DW_TAG_structure_type", "DW_TAG_union_type")
+_ADDRESS = 0x03  # DW_OP_addr (DWARF 5, 7.7.1): an address of 8 bytes follows
 
 
 def read_debug_info(dwarf: Any) -> DebugInfo:  # noqa: ANN401 (pyelftools has no types)
-    """Read the layouts and functions of all compilation units.
+    """Read the layouts, functions and variables of all compilation units.
 
     Args:
         dwarf: pyelftools' DWARFInfo.
@@ -26,6 +27,7 @@ def read_debug_info(dwarf: Any) -> DebugInfo:  # noqa: ANN401 (pyelftools has no
     structures: dict[str, Structure] = {}
     enumerations: dict[str, dict[str, int]] = {}
     functions: list[tuple[int, int, str]] = []
+    variables: dict[str, Variable] = {}
     for unit in dwarf.iter_CUs():
         for die in unit.iter_DIEs():
             if die.tag in _RECORDS and "DW_AT_byte_size" in die.attributes:
@@ -40,7 +42,11 @@ def read_debug_info(dwarf: Any) -> DebugInfo:  # noqa: ANN401 (pyelftools has no
                     }
             elif die.tag == "DW_TAG_subprogram" and "DW_AT_high_pc" in die.attributes and _name(die):
                 functions.append((_number(die, "DW_AT_low_pc"), _high(die), _name(die)))
-    return DebugInfo(structures, enumerations, tuple(sorted(functions)))
+            elif die.tag == "DW_TAG_variable":
+                address = _fixed_address(die)
+                if address is not None:
+                    variables.setdefault(_described(die), Variable(address, _field(0, _stripped(die)).structure))
+    return DebugInfo(structures, enumerations, tuple(sorted(functions)), variables)
 
 
 def read_lines(dwarf: Any) -> list[Line]:  # noqa: ANN401 (pyelftools has no types)
@@ -119,8 +125,26 @@ def _record_name(kind: Any) -> str:  # noqa: ANN401
     return _name(kind) if kind is not None and kind.tag in _RECORDS else ""
 
 
+def _fixed_address(die: Any) -> int | None:  # noqa: ANN401
+    """The address of a variable; None where it has none or moves."""
+    location = die.attributes.get("DW_AT_location")
+    if location is None or not isinstance(location.value, list) or not _described(die):
+        return None
+    operation, *address = location.value
+    return int.from_bytes(bytes(address), "little") if operation == _ADDRESS and len(address) == 8 else None
+
+
+def _described(die: Any) -> str:  # noqa: ANN401
+    """The name of a variable, which may stand with its declaration."""
+    if "DW_AT_specification" in die.attributes:
+        die = die.get_DIE_from_attribute("DW_AT_specification")
+    return _name(die)
+
+
 def _stripped(die: Any) -> Any:  # noqa: ANN401
     """The type of `die` without typedefs and qualifiers; None for void."""
+    if "DW_AT_type" not in die.attributes and "DW_AT_specification" in die.attributes:
+        die = die.get_DIE_from_attribute("DW_AT_specification")
     while "DW_AT_type" in die.attributes:
         die = die.get_DIE_from_attribute("DW_AT_type")
         if die.tag not in _WRAPPERS:

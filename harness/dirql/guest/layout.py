@@ -65,6 +65,19 @@ class Structure:
 
 
 @dataclass(frozen=True)
+class Variable:
+    """A variable with a fixed address.
+
+    Attributes:
+        address: as linked.
+        structure: name of the structure that it (or its element, if it is an array) is, "" for plain numbers.
+    """
+
+    address: int
+    structure: str = ""
+
+
+@dataclass(frozen=True)
 class DebugInfo:
     """What dirql needs of an image's debug information.
 
@@ -72,11 +85,13 @@ class DebugInfo:
         structures: by C name, without `struct` and without the leading underscore of a tag.
         enumerations: by C name likewise: enumerator -> value.
         functions: (address as linked, size in bytes, name).
+        variables: those with a fixed address, by name.
     """
 
     structures: dict[str, Structure]
     enumerations: dict[str, dict[str, int]]
     functions: tuple[tuple[int, int, str], ...]
+    variables: dict[str, Variable]
 
     def structure(self, name: str) -> Structure:
         """Return a structure's layout.
@@ -100,6 +115,17 @@ class DebugInfo:
         except KeyError:
             raise BuildError(f"the image's debug information has no enumeration {name}; build it with -g") from None
 
+    def variable(self, name: str) -> Variable:
+        """Return a variable.
+
+        Raises:
+            BuildError: the image has none of that name.
+        """
+        try:
+            return self.variables[name]
+        except KeyError:
+            raise BuildError(f"the image's debug information has no variable {name}; build it with -g") from None
+
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
         return {
@@ -109,6 +135,7 @@ class DebugInfo:
             },
             "enumerations": self.enumerations,
             "functions": [list(function) for function in self.functions],
+            "variables": {name: [v.address, v.structure] for name, v in self.variables.items()},
         }
 
     @classmethod
@@ -121,4 +148,5 @@ class DebugInfo:
             },
             enumerations=data["enumerations"],
             functions=tuple((int(a), int(size), str(name)) for a, size, name in data["functions"]),
+            variables={name: Variable(int(a), str(structure)) for name, (a, structure) in data["variables"].items()},
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dirql.errors import UsageError
 
 if TYPE_CHECKING:
-    from dirql.guest.image import KernelImage
+    from dirql.guest.image import Image, KernelImage
     from dirql.guest.layout import Structure
     from dirql.qemu.memory import GuestRam
 
@@ -96,14 +96,14 @@ class View:
         ram: the RAM.
         at: its physical address.
         layout: its layout.
-        kernel: where layouts of inner structures come from.
+        image: where layouts of inner structures come from.
     """
 
-    def __init__(self, ram: GuestRam, at: int, layout: Structure, kernel: KernelImage) -> None:
+    def __init__(self, ram: GuestRam, at: int, layout: Structure, image: Image) -> None:
         self.ram = ram
         self.at = at
         self.layout = layout
-        self._kernel = kernel
+        self._image = image
 
     def get(self, name: str, index: int = 0) -> int:
         """Return a number, read at once if it is an aligned word of 4 or 8 bytes.
@@ -138,7 +138,7 @@ class View:
         """Return a structure inside this one."""
         field = self.layout.field(name)
         at = self.at + field.offset + index * field.stride
-        return View(self.ram, at, self._kernel.debug.structure(field.structure), self._kernel)
+        return View(self.ram, at, self._image.debug.structure(field.structure), self._image)
 
     def _place(self, name: str, index: int) -> tuple[int, int]:
         field = self.layout.field(name)

@@ -93,14 +93,17 @@ class Symbolizer:
 
         Args:
             address: in the guest.
-            returned: it is a return address: the line is that of the call before it.
+            returned: it is a return address: function and line are those of the call before it.
         """
         module = self.module(address)
         if module is None:
             return f"{address:#x}"
-        found = self.function(address)
-        name = f"{module.name}!{found[0]}+{found[1]:#x}" if found else f"{module.name}+{address - module.base:#x}"
-        line = self.line(address - 1 if returned else address)
+        back = 1 if returned else 0  # a call may be the last instruction of its function
+        found = self.function(address - back)
+        name = (
+            f"{module.name}!{found[0]}+{found[1] + back:#x}" if found else f"{module.name}+{address - module.base:#x}"
+        )
+        line = self.line(address - back)
         return f"{name} ({line[0]}:{line[1]})" if line else name
 
     def table(self) -> tuple[tuple[int, int, str], ...]:
