@@ -155,6 +155,10 @@ class HostLink:
             self._live.frames.send(encode_frame(self._types["HostFrameRequest"], self._sequence), deadline)
         return self._sequence
 
+    def replied(self, sequence: int) -> bool:
+        """Whether the answer to a request is there."""
+        return self._reply.get("Sequence") == sequence
+
     def wait_reply(self, sequence: int, what: str, timeout: float | Deadline) -> list[int]:
         """Wait for the answer to a request.
 
@@ -166,10 +170,7 @@ class HostLink:
             WaitTimeout, MachineLost, GuestError: as `Watch.wait`.
         """
 
-        def answered() -> bool | None:
-            return self._reply.get("Sequence") == sequence or None
-
-        self._live.watch.wait(answered, what, timeout)
+        self._live.watch.wait(lambda: self.replied(sequence) or None, what, timeout)
         status = self._reply.get("Status")
         if status & 0x8000_0000:
             raise GuestRequestError(f"{what}: the guest answered {ntstatus_name(status)}", status=status)

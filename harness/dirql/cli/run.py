@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`dirql run EXPERIMENT`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dirql.cli.options import config_from, machine_options
+
+EXIT_FAILED = 1
+
+
+@click.group("run")
+def run() -> None:
+    """Run an experiment: boot, measure, judge, report."""
+
+
+@run.command("interrupt-storm")
+@machine_options
+@click.option("--count", type=int, default=10_000, show_default=True, help="How many interrupts.")
+@click.option("--vectors", type=int, default=4, show_default=True, help="MSI-X vectors, 1 to 64, spread over the CPUs.")
+@click.option("--window", type=int, default=1, show_default=True, help="Interrupts of a vector under way at a time.")
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Seed of the order (and, under icount, of the run)."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="The run's folder: new or empty. Default: one below runs/."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+@click.option("--no-export", is_flag=True, help="Do not write the Perfetto file and the picture.")
+@click.option("--dry-run", is_flag=True, help="Print the QEMU command line and do nothing.")
+def interrupt_storm(
+    count: int,
+    vectors: int,
+    window: int,
+    seed: int,
+    out: Path | None,
+    as_json: bool,
+    no_export: bool,
+    dry_run: bool,
+    **machine: Any,  # noqa: ANN401
+) -> int:
+    """Interrupt doorbell.sys from outside on all CPUs, account for every interrupt, judge the trace.
+
+    Exit status 0 only if every interrupt is accounted for and no rule was broken.
+    """
+    from dirql.experiments.storm import StormParameters
+
+    config = config_from(**machine)
+    parameters = StormParameters(count=count, vectors=vectors, seed=seed, window=window)
+    if dry_run:
+        from dirql.cli.dryrun import print_command
+        from dirql.devices.ivshmem import Doorbell
+        from dirql.experiments.interrupt_storm import SHARED_BYTES
+
+        print_command(config, [Doorbell(vectors=vectors, memory_bytes=SHARED_BYTES)])
+        return 0
+    from dirql.experiments.interrupt_storm import NAME, run_storm
+    from dirql.experiments.runfolder import RunFolder
+
+    folder = RunFolder(NAME, out)
+    with _progress(parameters.count, quiet=as_json) as progress:
+        result = run_storm(config, parameters, folder, progress)
+    if not no_export:
+        from dirql.report.storm import export
+
+        export(result.history, result.verdict, folder.path, NAME)
+    if as_json:
+        import json
+
+        click.echo(json.dumps(result.to_json()))
+    else:
+        from dirql.report.storm import print_storm
+
+        print_storm(result.to_json(), result.history, result.stats, result.verdict, result.latencies)
+    return 0 if result.passed else EXIT_FAILED
+
+
+def _progress(total: int, *, quiet: bool) -> Any:  # noqa: ANN401
+    """Return a context manager that gives a progress function: a line on a terminal, nothing elsewhere."""
+    import sys
+    from contextlib import nullcontext
+
+    if quiet or not sys.stderr.isatty():
+        return nullcontext()
+    from dirql.cli.progress import ProgressLine
+
+    return ProgressLine("interrupts", total)
