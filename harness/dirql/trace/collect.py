@@ -67,6 +67,7 @@ class RingReader:
         self._size = 0
         self._next = 0
         self._overrun = 0
+        self._dropped = 0
         self._last_time = 0
         self.restarted = False
 
@@ -93,12 +94,14 @@ class RingReader:
     @property
     def lost(self) -> int:
         """Records lost so far: dropped by the guest, or overwritten before they could be taken."""
-        return self._overrun + (self._words[self._lost] if self._records is not None and not self.restarted else 0)
+        if not self.restarted:
+            self._dropped = self._words[self._lost]
+        return self._overrun + self._dropped
 
     @property
     def fill(self) -> float:
         """How full the ring is, 0 to 1."""
-        if self._records is None:
+        if self._records is None and not self._attach():
             return 0.0
         return min(1.0, max(0, self._words[self._head] - self._next) / self._size)
 
@@ -120,6 +123,7 @@ class RingReader:
         if head < self._next:
             self.restarted = True  # a reset cleared the ring: this trace ends here
             return b""
+        self._dropped = self._words[self._lost]
         if head == self._next:
             return b""
         if head - self._next > self._size:

@@ -82,10 +82,38 @@ def dpc_runs(trace: Trace, in_frames: Contexts) -> DpcRuns:
     ]
     none = np.zeros(0, dtype=np.int64)
     joined = [np.concatenate([part[k] for part in parts]) if parts else none for k in range(6)]
-    orphans = joined[3]
+    insert, taken, requeued, orphans, inherited, refused = joined
     orphans = orphans[trace.event[orphans] == start_event]
-    by_insert = np.argsort(joined[0], kind="stable")
-    return DpcRuns(joined[0][by_insert], joined[1][by_insert], joined[2], orphans, joined[4], joined[5])
+    if len(requeued) or len(orphans) or len(refused):
+        clear = _first_open_act(trace, in_frames)
+        requeued, orphans, refused = (each[trace.time[each] <= clear] for each in (requeued, orphans, refused))
+    by_insert = np.argsort(insert, kind="stable")
+    return DpcRuns(insert[by_insert], taken[by_insert], requeued, orphans, inherited, refused)
+
+
+def _first_open_act(trace: Trace, in_frames: Contexts) -> int:
+    """Return the time up to which no CPU can have done something to a DPC whose record is beyond the end of the trace.
+
+    That is the last record of each context that is open when the trace ends; or the last interrupt of it that was taken
+    below DISPATCH_LEVEL, because queues are not touched there. A halted CPU has none.
+    """
+    time = np.iinfo(np.int64).max
+    for cpu in range(trace.cpus):
+        mine = trace.on_cpu(cpu)
+        if not len(mine) or trace.are(mine[-1:], "IdleEnter")[0]:
+            continue
+        context = in_frames.opener[mine]
+        inner = int(context[-1])
+        ended = trace.are(mine[-1:], "InterruptExit")[0]
+        while inner >= 0:
+            if not ended:
+                time = min(time, int(trace.time[mine[context == inner][-1]]))
+            ended = False
+            inner = int(in_frames.parent(np.array([inner]))[0])
+        low = trace.are(mine, "InterruptEnter") & ((trace.arg0[mine] >> np.uint64(8)) & np.uint64(0xFF) < 2)
+        outside = mine[(context < 0) | low]
+        time = min(time, int(trace.time[outside[-1]]) if len(outside) else 0)
+    return time
 
 
 def _is_act(trace: Trace, index: Indices) -> Flags:

@@ -310,8 +310,14 @@ def dpc_ends_raised(run: Run, chance: random.Random) -> Run:
 def dpc_on_wrong_cpu(run: Run, chance: random.Random) -> Run:
     targeted = {interrupt.dpc.address: interrupt.dpc.target for interrupt in run.interrupts}
     inserts = [at for at in places(run, "DpcInsert") if run.rows[at].a1 & 1 and targeted[run.rows[at].a0] != ANY_CPU]
-    row = run.rows[at := choose(inserts, chance)]
+    row = run.rows[at := choose([at for at in inserts if _runs(run, at)], chance)]
     return change_at(run, {at: row.but(a1=1 | another_cpu(run, targeted[row.a0]) << 8 | 1 << 16)})
+
+
+def _runs(run: Run, insert: int) -> bool:
+    """Whether the DPC that was queued there ran, and was not removed."""
+    later = (row for row in run.rows[insert:] if row.a0 == run.rows[insert].a0)
+    return next((row.event for row in later if row.event in ("DpcStart", "DpcRemove")), "") == "DpcStart"
 
 
 @mutant("DPC-4")
