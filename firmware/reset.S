@@ -5,6 +5,7 @@
  * The boot processor goes on to firmware_main; any other CPU that comes here is parked.
  * (Intel SDM volume 3: 9.1.4 first instruction, 9.8.5 entering IA-32e mode.)
  */
+#include "../guest/include/bootblock.h"
 #include "exitcode.h"
 
 #define MSR_APIC_BASE 0x1b
@@ -50,12 +51,8 @@ protected_mode:
     movl $ROM_STACK, %esp
     movl $0x80000001, %eax
     cpuid
-    movb $EXIT_NO_LONG_MODE, %al
     btl $29, %edx
-    jnc refuse
-    movb $EXIT_NO_GIGABYTE_PAGES, %al
-    btl $26, %edx
-    jnc refuse
+    jnc no_long_mode
     movl $CR4_PAE, %eax
     movl %eax, %cr4
     movl $pml4, %eax
@@ -67,8 +64,9 @@ protected_mode:
     movl $CR0_PAGING, %eax
     movl %eax, %cr0
     ljmpl $0x10, $long_mode
-refuse:
+no_long_mode:
     movw $EXIT_PORT, %dx
+    movb $EXIT_NO_LONG_MODE, %al
     outb %al, %dx
 1:  hlt
     jmp 1b
@@ -81,7 +79,7 @@ long_mode:
     movl $ROM_STACK, %esp
     call firmware_main
     /* RAX = the guest's entry; RCX = the boot block, as the Microsoft convention passes a first argument. */
-    movl $0x8000, %ecx
+    movl $BOOT_BLOCK_ADDRESS, %ecx
     jmp *%rax
 
     .section .rodata, "a"
@@ -101,9 +99,14 @@ pml4:
     .quad pdpt + 0x63 /* present, writable, accessed, dirty */
     .fill 511, 8, 0
 pdpt:
-    .set gigabyte, 0
-    .rept 4
-    .quad (gigabyte << 30) + 0xe3 /* a 1 GiB page: present, writable, accessed, dirty, large */
-    .set gigabyte, gigabyte + 1
-    .endr
+    .quad page_directory + 0x63
+    .quad page_directory + 0x1063
+    .quad page_directory + 0x2063
+    .quad page_directory + 0x3063
     .fill 508, 8, 0
+page_directory: /* the first 4 GiB in 2 MiB pages: present, writable, accessed, dirty, large */
+    .set page, 0
+    .rept 2048
+    .quad (page << 21) + 0xe3
+    .set page, page + 1
+    .endr

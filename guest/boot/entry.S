@@ -14,7 +14,7 @@
 #define CR0_PAGING 0x80010021
 #define CR4_PAE 0x20
 #define PAGE_FLAGS 0x63       /* present, writable, accessed, dirty */
-#define GIGABYTE_FLAGS 0xe3   /* and large */
+#define LARGE_FLAGS 0xe3      /* and large */
 #define XEN_ELFNOTE_PHYS32_ENTRY 18
 
     .section .boot.header, "ax"
@@ -53,17 +53,13 @@ KiEntryPvh: /* EBX: start info (hvm_start_info); flat 32-bit segments, paging of
     jmp enter_kernel
 
     .code32
-enable_long_mode: /* EBX kept. Needs the early page tables' 1 GiB pages */
+enable_long_mode: /* EBX kept */
     pushl %ebx
     movl $0x80000001, %eax
     cpuid
     popl %ebx
-    movb $EXIT_NO_LONG_MODE, %al
     btl $29, %edx
-    jnc refuse
-    movb $EXIT_NO_GIGABYTE_PAGES, %al
-    btl $26, %edx
-    jnc refuse
+    jnc no_long_mode
     lgdtl early_gdt_pointer
     movl $CR4_PAE, %eax
     movl %eax, %cr4
@@ -76,8 +72,9 @@ enable_long_mode: /* EBX kept. Needs the early page tables' 1 GiB pages */
     movl $CR0_PAGING, %eax
     movl %eax, %cr0
     ret
-refuse:
+no_long_mode:
     movw $EXIT_PORT, %dx
+    movb $EXIT_NO_LONG_MODE, %al
     outb %al, %dx
 3:  hlt
     jmp 3b
@@ -138,7 +135,10 @@ early_gdt_pointer:
     .skip 64
 boot_stack_end:
 
-    /* The early page tables: all of the first 512 GiB twice (as is, and as the direct map), and the kernel's own GiB. */
+    /*
+     * The early page tables: the first 4 GiB in 2 MiB pages, as they are and as the direct map; the kernel's own GiB is
+     * the first of them. Accessed and dirty bits are set, as the CPU would.
+     */
     .balign 4096
     .globl KiEarlyTop
 KiEarlyTop:
@@ -148,15 +148,21 @@ KiEarlyTop:
     .fill 254, 8, 0
     .quad early_kernel + PAGE_FLAGS
 early_low:
-    .set gigabyte, 0
-    .rept 512
-    .quad (gigabyte << 30) + GIGABYTE_FLAGS
-    .set gigabyte, gigabyte + 1
-    .endr
+    .quad early_pages + PAGE_FLAGS
+    .quad early_pages + 0x1000 + PAGE_FLAGS
+    .quad early_pages + 0x2000 + PAGE_FLAGS
+    .quad early_pages + 0x3000 + PAGE_FLAGS
+    .fill 508, 8, 0
 early_kernel:
     .fill 510, 8, 0
-    .quad GIGABYTE_FLAGS
+    .quad early_pages + PAGE_FLAGS
     .quad 0
+early_pages:
+    .set page, 0
+    .rept 2048
+    .quad (page << 21) + LARGE_FLAGS
+    .set page, page + 1
+    .endr
 
     .text
     .code64

@@ -29,7 +29,8 @@ static VOID lapic_write(ULONG offset, ULONG value) {
 
 /*
  * One ICR write is one IPI. In xAPIC mode it is two stores: an interrupt between them could send an IPI of its own and
- * leave our command with its destination, so interrupts are off in between.
+ * leave our command with its destination, so interrupts are off in between. The delivery status is not waited for:
+ * the local APICs of QEMU and KVM deliver before the store is done.
  */
 static VOID lapic_command(ULONG apic_id, ULONG command) {
     if (LapicX2) {
@@ -37,9 +38,6 @@ static VOID lapic_command(ULONG apic_id, ULONG command) {
         return;
     }
     ULONG64 flags = KiDisableInterrupts();
-    while (lapic_read(LAPIC_ICR_LOW) & ICR_PENDING) {
-        _mm_pause();
-    }
     lapic_write(LAPIC_ICR_HIGH, apic_id << 24);
     lapic_write(LAPIC_ICR_LOW, command);
     KiRestoreInterrupts(flags);

@@ -44,7 +44,6 @@
 #define ICR_INIT 0x500
 #define ICR_STARTUP 0x600
 #define ICR_ASSERT 0x4000
-#define ICR_PENDING 0x1000
 #define ICR_SELF 0x40000
 #define ICR_ALL_BUT_SELF 0xc0000
 

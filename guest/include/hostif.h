@@ -8,6 +8,7 @@
 
 #include "ddk.h"
 
+#include "../../firmware/exitcode.h"
 #include "trace_events.h"
 
 #define MAXIMUM_CPUS 64
@@ -39,7 +40,7 @@ typedef struct _HOST_BOOT_OPTIONS {
     ULONG Transport;      /* HOST_TRANSPORT */
     ULONG DpcPlacement;   /* DPC_PLACEMENT */
     ULONG ClockPeriod100ns; /* clock tick in 100 ns units; 0: the guest's default, 156250 */
-    ULONG Verifier;       /* 0 off, 1 on */
+    ULONG Spare;
 } HOST_BOOT_OPTIONS;
 
 /* Notification frames on the second serial port, both directions, little-endian. */
@@ -96,6 +97,16 @@ typedef struct _HOST_MAILBOX {
     ULONG64 BufferBytes;
     volatile ULONG64 HostClock; /* HostRequestTimeSync: the host stores CLOCK_MONOTONIC ns here, over and over */
 } HOST_MAILBOX;
+
+/* How the machine ended: QEMU's exit status is (value << 1) | 1. The ROM's own are here for the host's sake. */
+typedef enum _HOST_EXIT {
+    HostExitBugCheck = EXIT_BUGCHECK,
+    HostExitRequested = EXIT_REQUESTED,
+    HostExitNoLongMode = EXIT_NO_LONG_MODE,
+    HostExitNoGuest = EXIT_NO_GUEST,
+    HostExitTooManyCpus = EXIT_TOO_MANY_CPUS,
+    HostExitNoPciSpace = EXIT_NO_PCI_SPACE,
+} HOST_EXIT;
 
 /* Trace rings: one per CPU, written by that CPU alone, emptied by the host. */
 typedef struct _TRACE_RECORD {

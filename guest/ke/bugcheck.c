@@ -3,7 +3,6 @@
  * KeBugCheckEx: stops every other CPU by NMI, saves all CPUs' registers in KiBugCheckData (include/hostif.h), raises the
  * flag there, tells the host and ends the machine. The first caller wins; a CPU that comes second is frozen like the rest.
  */
-#include "../../firmware/exitcode.h"
 #include "ki.h"
 
 #include "../hal/hal.h"
@@ -88,8 +87,12 @@ VOID KiBugCheckFrame(ULONG code, ULONG64 p1, ULONG64 p2, ULONG64 p3, ULONG64 p4,
     __atomic_store_n(&KiBugCheckData.Flag, KI_BUGCHECK_FLAG, __ATOMIC_RELEASE);
     MonitorReportBugCheck(code);
     __outbyte(PVPANIC_PORT, PVPANIC_PANICKED); /* pauses the machine where the harness asked for that */
-    __outbyte(EXIT_PORT, EXIT_BUGCHECK);
-    for (;;) {
+    KiEndMachine(HostExitBugCheck);
+}
+
+VOID KiEndMachine(HOST_EXIT exit) {
+    __outbyte(EXIT_PORT, (UCHAR)exit);
+    for (;;) { /* no debug-exit device: at least this CPU is out of the way */
         __asm__ volatile("cli; hlt" : : : "memory");
     }
 }

@@ -186,6 +186,7 @@ extern ULONG KiClockPeriod100ns;
 /* ke/bugcheck.c */
 VOID KiBugCheckFrame(ULONG code, ULONG64 p1, ULONG64 p2, ULONG64 p3, ULONG64 p4, KI_TRAP_FRAME *frame)
     __attribute__((noreturn));
+VOID KiEndMachine(HOST_EXIT exit) __attribute__((noreturn));
 VOID KiFreezeProcessor(KI_TRAP_FRAME *frame); /* NMI: saves the registers and stops if a bugcheck is under way */
 
 /* ke/exports.c, ldr: a documented routine or variable that drivers may import. */

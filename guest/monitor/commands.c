@@ -2,7 +2,6 @@
 /* The console's commands. */
 #include <string.h>
 
-#include "../../firmware/exitcode.h"
 #include "monitor.h"
 
 #include "../hal/hal.h"
@@ -134,7 +133,7 @@ static VOID CommandImages(const char *arguments) {
 
 static VOID CommandQuit(const char *arguments) {
     UNREFERENCED_PARAMETER(arguments);
-    __outbyte(EXIT_PORT, EXIT_REQUESTED);
+    KiEndMachine(HostExitRequested);
 }
 
 static const CONSOLE_COMMAND ConsoleCommands[] = {

@@ -24,6 +24,7 @@ from dirql.errors import (
     GuestError,
     GuestHang,
     GuestTripleFault,
+    LaunchError,
     MachineLost,
     UsageError,
     WaitTimeout,
@@ -58,6 +59,13 @@ DEFAULT_TIMEOUT = 30.0
 
 ALL_EVENTS = (1 << 64) - 1
 _OPTIONS_MAGIC = int.from_bytes(b"qoptions", "little")
+_EXITS = {
+    "HostExitRequested": "the guest ended the machine, as its console's `quit` does",
+    "HostExitNoLongMode": "the firmware refused this CPU: it has no long mode; use a 64-bit CPU model",
+    "HostExitNoGuest": "the firmware found no guest image at 1 MiB; rebuild with `make build`",
+    "HostExitTooManyCpus": "the firmware refused more than 64 CPUs",
+    "HostExitNoPciSpace": "the firmware could not place all PCI devices: their BARs are too large together",
+}
 _STATE_TIMEOUT = 5.0
 _CONSOLE_LINES = 12
 _NAME_BYTES = 39
@@ -414,6 +422,8 @@ class Machine:
     def _explained(self, error: DirqlError) -> DirqlError:
         if isinstance(error, MachineLost) and self.bugcheck.complete:
             error = self._bugcheck_error()
+        elif isinstance(error, MachineLost | LaunchError):
+            return self._exit_error() or error
         elif isinstance(error, WaitTimeout):
             error = GuestHang(str(error))
         if not isinstance(error, GuestError):
@@ -432,6 +442,13 @@ class Machine:
             return error
         error.console, error.run_folder, error.cpus = self._kept.console, self._kept.run_folder, self._kept.cpus
         return error
+
+    def _exit_error(self) -> DirqlError | None:
+        """What the ROM or the guest said by ending QEMU; None where it was not one of them."""
+        exits = self.kernel.debug.enumeration("HOST_EXIT")
+        names = {value << 1 | 1: name for name, value in exits.items()}
+        name = names.get(self.session.process.returncode or 0, "")
+        return LaunchError(_EXITS[name]) if name in _EXITS else None
 
     def _learn_modules(self) -> None:
         """Take the addresses of loaded images from the guest: a driver may fail before its load has been answered."""
