@@ -84,6 +84,8 @@ class MachineConfig:
         boot: `rom` our own firmware; `bios` QEMU's stock BIOS, by the kernel's PVH note.
         kernel: the guest's kernel; None takes the built one.
         gdb: there is a gdbstub on the machine's channel "gdb".
+        stopped: it waits for `session.cont()` or gdb before its first instruction, and the constructor does not wait
+            for the guest.
         on_bugcheck: `exit` ends QEMU; `pause` holds the machine as it was, for QMP and gdb.
         trace_mask: bit n: event n is recorded from the start.
         trace_records: records per ring, a power of two; 0 takes the guest's default.
@@ -101,6 +103,7 @@ class MachineConfig:
     boot: Boot = "rom"
     kernel: Path | None = None
     gdb: bool = False
+    stopped: bool = False
     on_bugcheck: OnBugCheck = "exit"
     trace_mask: int = ALL_EVENTS
     trace_records: int = 0
@@ -143,6 +146,7 @@ class MachineConfig:
             cpus=self.cpus,
             ram_bytes=self.ram_bytes,
             gdb=self.gdb,
+            stopped=self.stopped,
             on_bugcheck=self.on_bugcheck,
             extra=self.extra,
         )
@@ -274,7 +278,8 @@ class Machine:
             self.link.attach(self.session)
             self.session.watch.explain = self._explain
             self.inject = Injector(self.session)
-            self.link.wait_ready(timeout)
+            if not self.config.stopped:
+                self.link.wait_ready(timeout)
         except BaseException:
             self.close()
             raise
