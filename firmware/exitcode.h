@@ -7,9 +7,9 @@
 
 #define EXIT_PORT 0x501
 
-#define EXIT_BUGCHECK 0x10     /* KeBugCheckEx; KiBugCheckData says which */
-#define EXIT_REQUESTED 0x11    /* the console's quit command */
-#define EXIT_NO_LONG_MODE 0x20 /* ROM: this CPU has no long mode */
-#define EXIT_NO_GUEST 0x21     /* ROM: no guest image at 1 MiB */
-#define EXIT_TOO_MANY_CPUS 0x22/* ROM: more than 64 CPUs */
-#define EXIT_NO_PCI_SPACE 0x23 /* ROM: the BARs do not fit */
+#define EXIT_BUGCHECK      0x10 /* KeBugCheckEx; KiBugCheckData says which */
+#define EXIT_REQUESTED     0x11 /* the console's quit command */
+#define EXIT_NO_LONG_MODE  0x20 /* ROM: this CPU has no long mode */
+#define EXIT_NO_GUEST      0x21 /* ROM: no guest image at 1 MiB */
+#define EXIT_TOO_MANY_CPUS 0x22 /* ROM: more than 64 CPUs */
+#define EXIT_NO_PCI_SPACE  0x23 /* ROM: the BARs do not fit */

@@ -7,13 +7,13 @@
 #include "pciscan.h"
 
 #define FW_CFG_SELECTOR 0x510
-#define FW_CFG_DATA 0x511
-#define FW_CFG_NB_CPUS 0x05
+#define FW_CFG_DATA     0x511
+#define FW_CFG_NB_CPUS  0x05
 
-#define CMOS_INDEX 0x70
-#define CMOS_DATA 0x71
+#define CMOS_INDEX        0x70
+#define CMOS_DATA         0x71
 #define CMOS_EXTENDED_64K 0x34 /* 64 KiB units above 16 MiB, below 4 GiB */
-#define CMOS_HIGH_64K 0x5b     /* 64 KiB units above 4 GiB, 3 bytes */
+#define CMOS_HIGH_64K     0x5b /* 64 KiB units above 4 GiB, 3 bytes */
 
 #define PIC1_MASK 0x21
 #define PIC2_MASK 0xa1
@@ -21,8 +21,8 @@
 /* Where BARs go: below the I/O APIC and the flash; ports above the chipset's own. */
 #define BAR_MEMORY_FIRST 0xc0000000ull
 #define BAR_MEMORY_LIMIT 0xfe000000ull
-#define BAR_PORT_FIRST 0xc000ull
-#define BAR_PORT_LIMIT 0x10000ull
+#define BAR_PORT_FIRST   0xc000ull
+#define BAR_PORT_LIMIT   0x10000ull
 
 typedef struct _BAR_SPACE {
     unsigned long long Memory; /* next free address */
@@ -57,9 +57,10 @@ static void add_range(BOOT_BLOCK *block, unsigned long long base, unsigned long 
 }
 
 static unsigned long long find_memory(BOOT_BLOCK *block) {
-    unsigned long long extended = cmos_read(CMOS_EXTENDED_64K) | (unsigned long long)cmos_read(CMOS_EXTENDED_64K + 1) << 8;
+    unsigned long long extended =
+        cmos_read(CMOS_EXTENDED_64K) | (unsigned long long)cmos_read(CMOS_EXTENDED_64K + 1) << 8;
     unsigned long long high = cmos_read(CMOS_HIGH_64K) | (unsigned long long)cmos_read(CMOS_HIGH_64K + 1) << 8 |
-                              (unsigned long long)cmos_read(CMOS_HIGH_64K + 2) << 16;
+        (unsigned long long)cmos_read(CMOS_HIGH_64K + 2) << 16;
     add_range(block, 0x1000, 0xa0000 - 0x1000);
     add_range(block, 0x100000, (16ull << 20) - 0x100000 + (extended << 16));
     add_range(block, 1ull << 32, high << 16);

@@ -181,6 +181,7 @@ early_pages:
     ud2
 
     .globl KiApEntry
+    .type KiApEntry, @function
 KiApEntry: /* another CPU, in the kernel's half, still without a stack: its APIC id says which is its own */
     movq MiTopPhysical, %rax /* the final page tables: the stacks are not in the early ones */
     movq %rax, %cr3
@@ -193,14 +194,17 @@ KiApEntry: /* another CPU, in the kernel's half, still without a stack: its APIC
     subq $32, %rsp
     call KiProcessorStartup
     ud2
+    .size KiApEntry, . - KiApEntry
 
     .globl KiSwitchStack
+    .type KiSwitchStack, @function
 KiSwitchStack: /* RCX: top of the new stack; RDX: routine, which does not return */
     movq %rcx, %rsp
     xorl %ebp, %ebp
     subq $32, %rsp
     call *%rdx
     ud2
+    .size KiSwitchStack, . - KiSwitchStack
 
     .bss
     .balign 16

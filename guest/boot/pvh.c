@@ -9,13 +9,13 @@
 #include "../ke/ki.h"
 #include "../mm/mi.h"
 
-#define PVH_MAGIC 0x336ec578u
-#define PVH_MEMORY_RAM 1
+#define PVH_MAGIC       0x336ec578u
+#define PVH_MEMORY_RAM  1
 #define FW_CFG_SELECTOR 0x510
-#define FW_CFG_DATA 0x511
-#define FW_CFG_NB_CPUS 0x05
-#define PIC1_MASK 0x21
-#define PIC2_MASK 0xa1
+#define FW_CFG_DATA     0x511
+#define FW_CFG_NB_CPUS  0x05
+#define PIC1_MASK       0x21
+#define PIC2_MASK       0xa1
 
 typedef struct _PVH_START_INFO {
     ULONG Magic;

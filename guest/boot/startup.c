@@ -24,7 +24,8 @@ static VOID KiTakeBootBlock(ULONG64 boot_block, ULONG64 pvh_start_info) {
         return;
     }
     const BOOT_BLOCK *given = MiPhysicalToVirtual(boot_block);
-    if (given->Magic != BOOT_BLOCK_MAGIC || given->Version != BOOT_BLOCK_VERSION || given->Bytes != sizeof KiBootBlock) {
+    if (given->Magic != BOOT_BLOCK_MAGIC || given->Version != BOOT_BLOCK_VERSION ||
+        given->Bytes != sizeof KiBootBlock) {
         KeBugCheckEx(PHASE0_INITIALIZATION_FAILED, 2, boot_block, given->Version, given->Bytes);
     }
     KiBootBlock = *given;

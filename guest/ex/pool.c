@@ -7,11 +7,11 @@
 #include "../ke/ki.h"
 #include "../mm/mi.h"
 
-#define POOL_CLASSES 7        /* 32, 64, ... 2048 bytes, header included */
+#define POOL_CLASSES        7 /* 32, 64, ... 2048 bytes, header included */
 #define POOL_SMALLEST_SHIFT 5
-#define POOL_LIVE 0x4c4f4f50u /* "POOL" */
-#define POOL_FREE 0x65657246u /* "Free" */
-#define POOL_TAG_NONE 'enoN'
+#define POOL_LIVE           0x4c4f4f50u /* "POOL" */
+#define POOL_FREE           0x65657246u /* "Free" */
+#define POOL_TAG_NONE       'enoN'
 
 typedef struct DECLSPEC_ALIGN(16) _POOL_HEADER {
     ULONG Check;

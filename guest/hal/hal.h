@@ -11,8 +11,8 @@
 #define HAL_NO_CPU 0xff
 
 /* hal/lapic.c: the local APIC of the current CPU. */
-VOID lapic_map(VOID);          /* boot CPU, once, PASSIVE_LEVEL, before any other routine here */
-VOID lapic_enable(VOID);       /* each CPU: enabled, LINT1 = NMI, everything else masked */
+VOID lapic_map(VOID);    /* boot CPU, once, PASSIVE_LEVEL, before any other routine here */
+VOID lapic_enable(VOID); /* each CPU: enabled, LINT1 = NMI, everything else masked */
 ULONG lapic_id(VOID);
 BOOLEAN lapic_is_x2apic(VOID);
 VOID lapic_eoi(VOID);
@@ -20,13 +20,14 @@ VOID lapic_self(ULONG vector);
 VOID lapic_send(ULONG apic_id, ULONG vector);
 VOID lapic_send_others(ULONG vector);
 VOID lapic_nmi(ULONG apic_id);
-VOID lapic_start_others(ULONG page); /* INIT then two STARTUPs to every other CPU; page: 4 KiB page number below 1 MiB */
+VOID lapic_start_others(
+    ULONG page); /* INIT then two STARTUPs to every other CPU; page: 4 KiB page number below 1 MiB */
 BOOLEAN lapic_in_service(ULONG vector);
 BOOLEAN lapic_requested(ULONG vector);
 VOID lapic_timer_periodic(ULONG vector, ULONG ticks); /* ticks of 1 ns on QEMU, 0 stops it */
 
 /* hal/ioapic.c: one I/O APIC of 24 pins. */
-VOID ioapic_map(VOID); /* boot CPU, once: every pin masked */
+VOID ioapic_map(VOID);                                                    /* boot CPU, once: every pin masked */
 VOID ioapic_route(ULONG pin, ULONG vector, ULONG apic_id, BOOLEAN level); /* unmasks it; level lines are active low */
 VOID ioapic_mask(ULONG pin);
 
@@ -47,7 +48,7 @@ VOID HalpSetMessage(ULONG location, ULONG message, ULONG vector, ULONG apic_id, 
 /* hal/uart.c: two 16550 ports; interrupts on received data. */
 VOID uart_initialize(USHORT port, UCHAR fifo_control);
 VOID uart_write(USHORT port, const UCHAR *bytes, ULONG count); /* polls; at most 16 bytes between two polls */
-BOOLEAN uart_read(USHORT port, UCHAR *byte); /* FALSE: nothing there */
+BOOLEAN uart_read(USHORT port, UCHAR *byte);                   /* FALSE: nothing there */
 
 /* hal/clock.c: the per-CPU tick. */
 VOID HalpStartClock(ULONG period_100ns); /* each CPU, at CLOCK_LEVEL's vector */

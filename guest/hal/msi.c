@@ -9,13 +9,13 @@
 #include "../mm/mi.h"
 #include "regs.h"
 
-#define CAPABILITY_MSI 0x05
-#define CAPABILITY_MSIX 0x11
-#define MSI_ENABLE 0x10000u
-#define MSI_64_BIT 0x800000u
-#define MSIX_ENABLE 0x80000000u
-#define MSIX_MASK_ALL 0x40000000u
-#define MSIX_ENTRY_BYTES 16
+#define CAPABILITY_MSI    0x05
+#define CAPABILITY_MSIX   0x11
+#define MSI_ENABLE        0x10000u
+#define MSI_64_BIT        0x800000u
+#define MSIX_ENABLE       0x80000000u
+#define MSIX_MASK_ALL     0x40000000u
+#define MSIX_ENTRY_BYTES  16
 #define MSIX_ENTRY_MASKED 1u
 
 /* The mapped MSI-X table of each function that has been enabled. */

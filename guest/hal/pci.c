@@ -9,7 +9,7 @@
 #include "../ke/ki.h"
 
 #define PCI_STATUS_CAPABILITIES 0x100000u
-#define PCI_CAPABILITY_POINTER 0x34
+#define PCI_CAPABILITY_POINTER  0x34
 
 static const BOOT_BLOCK *HalpBootBlock;
 static KSPIN_LOCK HalpConfigLock;

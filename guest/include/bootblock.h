@@ -7,21 +7,21 @@
 #pragma once
 
 #define BOOT_BLOCK_ADDRESS 0x8000
-#define BOOT_BLOCK_MAGIC 0x4b4c42544f4f4244ull /* "DBOOTBLK" */
+#define BOOT_BLOCK_MAGIC   0x4b4c42544f4f4244ull /* "DBOOTBLK" */
 #define BOOT_BLOCK_VERSION 1
 
-#define BOOT_MAXIMUM_RANGES 16
+#define BOOT_MAXIMUM_RANGES    16
 #define BOOT_MAXIMUM_FUNCTIONS 64
-#define BOOT_NO_PIN 0xff
+#define BOOT_NO_PIN            0xff
 
 /* The guest image starts with this header, at GUEST_HEADER_ADDRESS. */
 #define GUEST_HEADER_ADDRESS 0x100000
-#define GUEST_HEADER_MAGIC 0x4e4b4c5251524944ull /* "DIRQRLKN" */
+#define GUEST_HEADER_MAGIC   0x4e4b4c5251524944ull /* "DIRQRLKN" */
 
 #ifndef __ASSEMBLER__
 
 typedef struct _BOOT_MEMORY_RANGE {
-    unsigned long long Base;  /* bytes, usable RAM only */
+    unsigned long long Base; /* bytes, usable RAM only */
     unsigned long long Bytes;
 } BOOT_MEMORY_RANGE;
 
@@ -46,13 +46,13 @@ typedef struct _BOOT_PCI_FUNCTION {
     unsigned char IoApicPin; /* where that pin ends, BOOT_NO_PIN if nowhere */
     unsigned int ClassCode;  /* class << 16 | subclass << 8 | programming interface */
     unsigned int Reserved;
-    BOOT_PCI_BAR Bar[6];     /* a 64-bit BAR fills the lower slot, the upper one stays BootBarNone */
+    BOOT_PCI_BAR Bar[6]; /* a 64-bit BAR fills the lower slot, the upper one stays BootBarNone */
 } BOOT_PCI_FUNCTION;
 
 typedef struct _BOOT_BLOCK {
     unsigned long long Magic;
     unsigned int Version;
-    unsigned int Bytes;         /* sizeof(BOOT_BLOCK) */
+    unsigned int Bytes;          /* sizeof(BOOT_BLOCK) */
     unsigned int ProcessorCount; /* APIC ids 0 to ProcessorCount - 1 */
     unsigned int RangeCount;
     unsigned int FunctionCount;

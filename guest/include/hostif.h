@@ -34,11 +34,11 @@ typedef enum _DPC_PLACEMENT {
 
 typedef struct _HOST_BOOT_OPTIONS {
     ULONG64 Magic;
-    ULONG64 TraceMask;    /* bit n: event n is recorded */
-    ULONG TraceRecords;   /* records per ring, a power of two; 0: the guest's default */
-    ULONG TracePolicy;    /* TRACE_POLICY */
-    ULONG Transport;      /* HOST_TRANSPORT */
-    ULONG DpcPlacement;   /* DPC_PLACEMENT */
+    ULONG64 TraceMask;      /* bit n: event n is recorded */
+    ULONG TraceRecords;     /* records per ring, a power of two; 0: the guest's default */
+    ULONG TracePolicy;      /* TRACE_POLICY */
+    ULONG Transport;        /* HOST_TRANSPORT */
+    ULONG DpcPlacement;     /* DPC_PLACEMENT */
     ULONG ClockPeriod100ns; /* clock tick in 100 ns units; 0: the guest's default, 156250 */
     ULONG Spare;
 } HOST_BOOT_OPTIONS;
@@ -64,18 +64,29 @@ typedef struct _HOST_FRAME {
 } HOST_FRAME;
 C_ASSERT(sizeof(HOST_FRAME) == 16);
 
-/* Requests. Arguments and values are named beside each code; bulk data goes through the mailbox's buffer. */
+/*
+ * Requests: what the host asks for, with its arguments and the values of the answer. Bulk data goes through the mailbox's
+ * buffer. A PCI location is bus << 8 | device << 3 | function.
+ *
+ * Ping           -> [0] TSC
+ * LoadDriver     [0] bytes of the image in the buffer, [1] offset of its name (ASCII, NUL) in the buffer
+ *                -> [0] base, [1] size, [2] entry point, [3] NTSTATUS of DriverEntry
+ * StartDevice    [0] image base, [1] PCI location -> [0] NTSTATUS of AddDevice, [1] NTSTATUS of IRP_MN_START_DEVICE
+ * UnloadDriver   [0] image base
+ * TraceMask      [0] new mask -> [0] old mask
+ * TimeSync       [0] pairs wanted -> [0] pairs written to the buffer as {ULONG64 Host, Tsc}
+ * Retarget       [0] PCI location, [1] first CPU: message n goes to CPU (first + n) modulo the number of CPUs
+ * Idle           [0] PAUSE instructions to execute before asking again (rendezvous transport)
+ */
 typedef enum _HOST_REQUEST_CODE {
-    HostRequestPing = 1,        /* -> [0] TSC */
-    HostRequestLoadDriver = 2,  /* [0] image bytes in the buffer, [1] offset of its NUL-terminated ASCII name in the buffer
-                                   -> [0] base, [1] size, [2] entry point, [3] NTSTATUS of DriverEntry */
-    HostRequestStartDevice = 3, /* [0] image base, [1] PCI location bus<<8|device<<3|function -> [0] NTSTATUS of AddDevice,
-                                   [1] NTSTATUS of IRP_MN_START_DEVICE */
-    HostRequestUnloadDriver = 4, /* [0] image base */
-    HostRequestTraceMask = 5,   /* [0] new mask -> [0] old mask */
-    HostRequestTimeSync = 6,    /* [0] pairs to collect -> [0] pairs written to the buffer as {ULONG64 Host, Tsc} */
-    HostRequestRetarget = 7,    /* [0] PCI location, [1] first CPU: message n goes to CPU (first + n) modulo the CPU count */
-    HostRequestIdle = 8,        /* [0] PAUSE instructions to execute before asking again (rendezvous transport) */
+    HostRequestPing = 1,
+    HostRequestLoadDriver = 2,
+    HostRequestStartDevice = 3,
+    HostRequestUnloadDriver = 4,
+    HostRequestTraceMask = 5,
+    HostRequestTimeSync = 6,
+    HostRequestRetarget = 7,
+    HostRequestIdle = 8,
 } HOST_REQUEST_CODE;
 
 typedef struct _HOST_REQUEST {
@@ -110,24 +121,24 @@ typedef enum _HOST_EXIT {
 
 /* Trace rings: one per CPU, written by that CPU alone, emptied by the host. */
 typedef struct _TRACE_RECORD {
-    ULONG64 Time;     /* TSC */
-    ULONG Sequence;   /* low 32 bits of (index in the ring's history + 1); stored last, with release order */
-    USHORT Event;     /* TRACE_EVENT */
+    ULONG64 Time;   /* TSC */
+    ULONG Sequence; /* low 32 bits of (index in the ring's history + 1); stored last, with release order */
+    USHORT Event;   /* TRACE_EVENT */
     UCHAR Cpu;
-    UCHAR Irql;       /* CR8 */
+    UCHAR Irql; /* CR8 */
     ULONG64 Argument0;
     ULONG64 Argument1;
 } TRACE_RECORD;
 C_ASSERT(sizeof(TRACE_RECORD) == 32);
 
 typedef struct DECLSPEC_ALIGN(64) _TRACE_RING {
-    volatile ULONG64 Head;  /* records ever reserved: guest */
-    volatile ULONG64 Lost;  /* records dropped because the ring was full: guest */
+    volatile ULONG64 Head;   /* records ever reserved: guest */
+    volatile ULONG64 Lost;   /* records dropped because the ring was full: guest */
     ULONG64 RecordsPhysical; /* physical address of the TRACE_RECORD array */
     TRACE_RECORD *Records;
-    ULONG64 Mask;           /* records in the ring - 1 */
+    ULONG64 Mask; /* records in the ring - 1 */
     ULONG64 Spare[3];
-    volatile ULONG64 Tail;  /* records consumed: host */
+    volatile ULONG64 Tail; /* records consumed: host */
     ULONG64 Spare2[7];
 } TRACE_RING;
 C_ASSERT(sizeof(TRACE_RING) == 128);

@@ -8,7 +8,7 @@
 #include "bootblock.h"
 
 #define PCI_CONFIG_ADDRESS 0xcf8
-#define PCI_CONFIG_DATA 0xcfc
+#define PCI_CONFIG_DATA    0xcfc
 
 static inline void scan_out8(unsigned short port, unsigned char value) {
     __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
@@ -96,11 +96,11 @@ static inline unsigned int pci_measure_bar(unsigned int location, unsigned int i
     return registers;
 }
 
-#define PCI_COMMAND 0x04
-#define PCI_COMMAND_DECODE 0x3u
-#define PCI_COMMAND_BUS_MASTER 0x4u
+#define PCI_COMMAND              0x04
+#define PCI_COMMAND_DECODE       0x3u
+#define PCI_COMMAND_BUS_MASTER   0x4u
 #define PCI_HEADER_MULTIFUNCTION 0x800000u
-#define PCI_HEADER_TYPE(value) ((value) >> 16 & 0x7fu)
+#define PCI_HEADER_TYPE(value)   ((value) >> 16 & 0x7fu)
 
 /* What differs between the two callers: the ROM gives each BAR its place, the PVH entry keeps what the BIOS chose. */
 typedef void PCI_PLACE_BAR(unsigned int location, unsigned int index, BOOT_PCI_BAR *bar, void *context);

@@ -11,7 +11,7 @@
 
 static NTSTATUS IopConnectMessages(IOP_PDO *pdo, const IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS *p) {
     ULONG64 bytes = FIELD_OFFSET(IO_INTERRUPT_MESSAGE_INFO, MessageInfo) +
-                    pdo->MessageCount * sizeof(IO_INTERRUPT_MESSAGE_INFO_ENTRY);
+        pdo->MessageCount * sizeof(IO_INTERRUPT_MESSAGE_INFO_ENTRY);
     PIO_INTERRUPT_MESSAGE_INFO table = ExAllocatePoolWithTag(NonPagedPool, bytes, POOL_TAG_MESSAGES);
     if (table == NULL) {
         return STATUS_INSUFFICIENT_RESOURCES;

@@ -4,8 +4,8 @@
 
 #include "../ldr/ldr.h"
 
-#define POOL_TAG_DRIVER 'virD'
-#define IOP_REGISTRY_PATH L"\\Registry\\Machine\\System\\CurrentControlSet\\Services\\"
+#define POOL_TAG_DRIVER     'virD'
+#define IOP_REGISTRY_PATH   L"\\Registry\\Machine\\System\\CurrentControlSet\\Services\\"
 #define IOP_NAME_CHARACTERS 40
 
 typedef struct _IOP_DRIVER {

@@ -11,7 +11,7 @@
 #include "../ke/ki.h"
 
 #define IOP_MAXIMUM_MESSAGES 64
-#define POOL_TAG_RESOURCES 'rseR'
+#define POOL_TAG_RESOURCES   'rseR'
 
 /* What the bus driver keeps in the extension of a physical device object. */
 typedef struct _IOP_PDO {
@@ -19,9 +19,9 @@ typedef struct _IOP_PDO {
     const BOOT_PCI_FUNCTION *Function;
     PDRIVER_OBJECT Driver; /* the function driver, NULL before AddDevice */
     BOOLEAN Started;
-    KIRQL Irql;            /* of its interrupts */
-    ULONG MessageCount;    /* 0: uses its line, or none */
-    ULONG LineVector;      /* 0: none */
+    KIRQL Irql;         /* of its interrupts */
+    ULONG MessageCount; /* 0: uses its line, or none */
+    ULONG LineVector;   /* 0: none */
     ULONG MessageVector[IOP_MAXIMUM_MESSAGES];
     PKINTERRUPT MessageInterrupt[IOP_MAXIMUM_MESSAGES]; /* NULL: not connected */
 } IOP_PDO;

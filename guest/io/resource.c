@@ -8,7 +8,7 @@
 #include "../hal/hal.h"
 
 #define IOP_FIRST_DIRQL 4
-#define IOP_DIRQLS 8 /* 4 to 11; 3 is the serial ports', 12 stays free for what must come above every device */
+#define IOP_DIRQLS      8 /* 4 to 11; 3 is the serial ports', 12 stays free for what must come above every device */
 
 static volatile LONG IopDevicesAssigned;
 
@@ -29,7 +29,8 @@ NTSTATUS IopAssignInterrupts(IOP_PDO *pdo) {
     ULONG turn = (ULONG)(__atomic_fetch_add(&IopDevicesAssigned, 1, __ATOMIC_RELAXED)) % IOP_DIRQLS;
     for (ULONG step = 0; step < IOP_DIRQLS && messages != 0; step++) {
         pdo->Irql = (KIRQL)(IOP_FIRST_DIRQL + (turn + step) % IOP_DIRQLS);
-        while (pdo->MessageCount < messages && (pdo->MessageVector[pdo->MessageCount] = KiAllocateVector(pdo->Irql)) != 0) {
+        while (pdo->MessageCount < messages &&
+               (pdo->MessageVector[pdo->MessageCount] = KiAllocateVector(pdo->Irql)) != 0) {
             pdo->MessageCount++;
         }
         if (pdo->MessageCount != 0) {

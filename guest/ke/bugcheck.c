@@ -8,9 +8,9 @@
 #include "../hal/hal.h"
 #include "../monitor/monitor.h"
 
-#define PVPANIC_PORT 0x505
+#define PVPANIC_PORT     0x505
 #define PVPANIC_PANICKED 1
-#define FREEZE_SPINS 20000000u /* PAUSEs to wait for the others; one that never answers is left out of the record */
+#define FREEZE_SPINS     20000000u /* PAUSEs to wait for the others; one that never answers is left out of the record */
 
 KI_BUGCHECK_DATA KiBugCheckData;
 

@@ -17,7 +17,8 @@ static VOID KiClockInterrupt(KI_TRAP_FRAME *frame, PVOID context) {
 }
 
 VOID KiConnectClock(VOID) {
-    KiClockPeriod100ns = HostBootOptions.ClockPeriod100ns != 0 ? HostBootOptions.ClockPeriod100ns : KI_DEFAULT_CLOCK_100NS;
+    KiClockPeriod100ns =
+        HostBootOptions.ClockPeriod100ns != 0 ? HostBootOptions.ClockPeriod100ns : KI_DEFAULT_CLOCK_100NS;
     KiConnectVector(CLOCK_VECTOR, KiClockInterrupt, NULL, FALSE);
 }
 

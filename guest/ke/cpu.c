@@ -7,16 +7,16 @@
 
 #include "../mm/mi.h"
 
-#define SELECTOR_CODE 0x10
-#define SELECTOR_DATA 0x18
-#define SELECTOR_TSS 0x20
-#define GATE_INTERRUPT 0x8e00 /* present, DPL 0, 64-bit interrupt gate: IF is clear on entry */
-#define STUB_BYTES 16
-#define MSR_GS_BASE 0xc0000101
-#define CR0_VALUE 0x80010033ull       /* PG, WP, NE, ET, MP, PE */
-#define CR4_VALUE 0x6e0ull            /* OSXMMEXCPT, OSFXSR, PGE, MCE, PAE */
+#define SELECTOR_CODE         0x10
+#define SELECTOR_DATA         0x18
+#define SELECTOR_TSS          0x20
+#define GATE_INTERRUPT        0x8e00 /* present, DPL 0, 64-bit interrupt gate: IF is clear on entry */
+#define STUB_BYTES            16
+#define MSR_GS_BASE           0xc0000101
+#define CR0_VALUE             0x80010033ull /* PG, WP, NE, ET, MP, PE */
+#define CR4_VALUE             0x6e0ull      /* OSXMMEXCPT, OSFXSR, PGE, MCE, PAE */
 #define EMERGENCY_STACK_PAGES 2
-#define EMERGENCY_STACKS 3
+#define EMERGENCY_STACKS      3
 
 typedef struct __attribute__((packed)) _KI_TSS {
     ULONG Reserved0;
@@ -57,9 +57,9 @@ static ULONG KiEmergencyStack(ULONG vector) {
 
 static VOID KiBuildIdt(VOID) {
     for (ULONG vector = 0; vector < 256; vector++) {
-        ULONG64 stub = (ULONG64)(KiTrapStubs + vector * STUB_BYTES);
+        ULONG64 stub = (ULONG64)(KiTrapStubs + (SIZE_T)vector * STUB_BYTES);
         KiIdt[vector].Low = (stub & 0xffff) | SELECTOR_CODE << 16 | (ULONG64)KiEmergencyStack(vector) << 32 |
-                            (ULONG64)GATE_INTERRUPT << 32 | (stub >> 16 & 0xffff) << 48;
+            (ULONG64)GATE_INTERRUPT << 32 | (stub >> 16 & 0xffff) << 48;
         KiIdt[vector].High = stub >> 32;
     }
 }
@@ -68,7 +68,8 @@ static VOID KiBuildDescriptors(KI_DESCRIPTORS *own) {
     ULONG64 tss = (ULONG64)&own->Tss;
     own->Gdt[SELECTOR_CODE / 8] = 0x00af9b000000ffffull;
     own->Gdt[SELECTOR_DATA / 8] = 0x00cf93000000ffffull;
-    own->Gdt[SELECTOR_TSS / 8] = (sizeof(KI_TSS) - 1) | (tss & 0xffffff) << 16 | 0x89ull << 40 | (tss >> 24 & 0xff) << 56;
+    own->Gdt[SELECTOR_TSS / 8] =
+        (sizeof(KI_TSS) - 1) | (tss & 0xffffff) << 16 | 0x89ull << 40 | (tss >> 24 & 0xff) << 56;
     own->Gdt[SELECTOR_TSS / 8 + 1] = tss >> 32;
     own->Tss.IoMapBase = sizeof(KI_TSS);
 }

@@ -12,9 +12,9 @@
 #include "../hal/hal.h"
 #include "../trace/trace.h"
 
-#define KI_DPC_OBJECT 0x13        /* KDPC.Type */
+#define KI_DPC_OBJECT       0x13  /* KDPC.Type */
 #define KI_DPC_DEVICE_BOUND 0x100 /* in KDPC.Number: a DpcForIsr; the low byte is the target CPU + 1, 0 for none */
-#define KI_DPC_LOW_DEPTH 4        /* a queue this deep is drained at once, low importance or not (DPC-8) */
+#define KI_DPC_LOW_DEPTH    4     /* a queue this deep is drained at once, low importance or not (DPC-8) */
 
 KI_DPC_QUEUE KiSharedDpcQueue;
 
@@ -97,8 +97,9 @@ BOOLEAN NTAPI KeInsertQueueDpc(PRKDPC Dpc, PVOID SystemArgument1, PVOID SystemAr
         }
         KiAcquireLockAtHigh(&queue->Lock);
         PVOID found = NULL;
-        BOOLEAN inserted = queue == chosen && __atomic_compare_exchange_n((PVOID *)&Dpc->DpcData, &found, queue, FALSE,
-                                                                          __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+        BOOLEAN inserted = queue == chosen &&
+            __atomic_compare_exchange_n((PVOID *)&Dpc->DpcData, &found, queue, FALSE, __ATOMIC_ACQ_REL,
+                                        __ATOMIC_ACQUIRE);
         if (!inserted && __atomic_load_n((PVOID *)&Dpc->DpcData, __ATOMIC_ACQUIRE) != queue) {
             KiReleaseLockFromHigh(&queue->Lock, irql); /* it left that queue meanwhile: look again */
             continue;

@@ -20,8 +20,8 @@ struct _KINTERRUPT {
 };
 
 static struct _KINTERRUPT *volatile KiInterrupts[256];
-static ULONG64 KiVectorsTaken[4]; /* bit n of word w: vector 64 * w + n is allocated */
-static KSPIN_LOCK KiInterruptLock; /* guards both, and the chains' links against a second writer */
+static ULONG64 KiVectorsTaken[4];      /* bit n of word w: vector 64 * w + n is allocated */
+static KSPIN_LOCK KiInterruptLock;     /* guards both, and the chains' links against a second writer */
 static volatile LONG KiInService[256]; /* CPUs that walk the vector's chain now */
 
 static BOOLEAN KiRunServiceRoutine(PKINTERRUPT interrupt) {

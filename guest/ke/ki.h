@@ -9,18 +9,18 @@
 #include "../include/hostif.h"
 
 /* Vector >> 4 is the IRQL (spec section 1, "the x64 level map"). */
-#define APC_VECTOR 0x1f
-#define DPC_VECTOR 0x2f
-#define CONSOLE_VECTOR 0x31  /* COM1 */
-#define HOST_VECTOR 0x32     /* COM2 */
+#define APC_VECTOR          0x1f
+#define DPC_VECTOR          0x2f
+#define CONSOLE_VECTOR      0x31 /* COM1 */
+#define HOST_VECTOR         0x32 /* COM2 */
 #define FIRST_DEVICE_VECTOR 0x40
-#define LAST_DEVICE_VECTOR 0xcf
-#define CLOCK_VECTOR 0xd1
-#define SPURIOUS_VECTOR 0xdf
-#define IPI_VECTOR 0xe1
+#define LAST_DEVICE_VECTOR  0xcf
+#define CLOCK_VECTOR        0xd1
+#define SPURIOUS_VECTOR     0xdf
+#define IPI_VECTOR          0xe1
 #define VECTOR_IRQL(vector) ((KIRQL)((vector) >> 4))
-#define CONSOLE_LEVEL 3
-#define DPC_ANY_CPU 0xff
+#define CONSOLE_LEVEL       3
+#define DPC_ANY_CPU         0xff
 
 #define KI_CACHE_LINE 64
 
@@ -66,15 +66,15 @@ typedef struct _KPRCB {
     KI_TRAP_FRAME *InterruptFrame;  /* innermost interrupt, NULL when none is being served */
     PKDPC CurrentDpc;
     TRACE_RING *TraceRing;
-    ULONG64 StackTop;               /* of the idle (on CPU 0: boot) thread */
-    volatile LONG DpcRequested;     /* a DPC software interrupt is on its way to this CPU */
+    ULONG64 StackTop;           /* of the idle (on CPU 0: boot) thread */
+    volatile LONG DpcRequested; /* a DPC software interrupt is on its way to this CPU */
     volatile LONG64 InterruptCount;
     volatile LONG64 DpcCount;
     volatile LONG64 IpiCount;
     volatile LONG64 ClockCount;
     volatile LONG64 SpuriousCount;
     volatile LONG64 NmiCount;
-    volatile LONG Running;          /* this CPU has finished its start */
+    volatile LONG Running; /* this CPU has finished its start */
     KI_DESCRIPTORS *Descriptors;
     __attribute__((aligned(KI_CACHE_LINE))) KI_DPC_QUEUE DpcQueue;
 } KPRCB, *PKPRCB;
@@ -127,7 +127,7 @@ VOID KiReleaseLockFromHigh(KSPIN_LOCK *lock, KIRQL irql);
 
 /* ke/cpu.c */
 VOID KiInitializeProcessor(ULONG number, ULONG apic_id); /* each CPU, first thing: GDT, TSS, IDT, GS, CR0, CR4 */
-VOID KiCreateEmergencyStacks(ULONG number); /* boot CPU, for each CPU: double fault, NMI, machine check */
+VOID KiCreateEmergencyStacks(ULONG number);              /* boot CPU, for each CPU: double fault, NMI, machine check */
 
 /* ke/trap.c: what answers a vector. Handlers run at the vector's IRQL with interrupts on; EOI follows unless early. */
 typedef VOID KI_VECTOR_ROUTINE(KI_TRAP_FRAME *frame, PVOID context);
@@ -139,11 +139,11 @@ VOID KiDispatchTrap(KI_TRAP_FRAME *frame); /* called by the stubs */
 extern KI_DPC_QUEUE KiSharedDpcQueue;
 VOID KiInitializeDpcQueues(ULONG processors); /* boot CPU, before the others start */
 VOID KiConnectDpcInterrupt(VOID);
-VOID KiClockTickDpcs(PKPRCB prcb);            /* CLOCK_LEVEL: drains what low importance has left waiting */
+VOID KiClockTickDpcs(PKPRCB prcb); /* CLOCK_LEVEL: drains what low importance has left waiting */
 
 /* ke/interrupt.c: interrupt objects */
 typedef struct _KI_INTERRUPT_PARAMETERS {
-    PKSERVICE_ROUTINE ServiceRoutine;               /* or */
+    PKSERVICE_ROUTINE ServiceRoutine; /* or */
     PKMESSAGE_SERVICE_ROUTINE MessageServiceRoutine;
     PVOID ServiceContext;
     ULONG MessageId;
@@ -153,7 +153,7 @@ typedef struct _KI_INTERRUPT_PARAMETERS {
     KIRQL SynchronizeIrql;
     KINTERRUPT_MODE Mode;
     BOOLEAN ShareVector;
-    ULONG Cpu;            /* the CPU that the interrupt goes to, for the trace */
+    ULONG Cpu; /* the CPU that the interrupt goes to, for the trace */
 } KI_INTERRUPT_PARAMETERS;
 
 NTSTATUS KiConnectInterrupt(const KI_INTERRUPT_PARAMETERS *parameters, PKINTERRUPT *interrupt); /* PASSIVE_LEVEL */
@@ -172,8 +172,8 @@ VOID KiCallOthers(KI_IPI_ROUTINE *routine, PVOID context);
 
 /* ke/idle.c */
 VOID KiIdleLoop(VOID) __attribute__((noreturn));
-VOID KiWaitForInterrupt(VOID);      /* PASSIVE_LEVEL, interrupts off (on again at return): idle until something happens */
-BOOLEAN KiLeaveIdle(ULONG number);  /* interrupt entry: TRUE if the CPU was marked idle */
+VOID KiWaitForInterrupt(VOID); /* PASSIVE_LEVEL, interrupts off (on again at return): idle until something happens */
+BOOLEAN KiLeaveIdle(ULONG number);      /* interrupt entry: TRUE if the CPU was marked idle */
 ULONG KiFindIdleProcessor(ULONG after); /* an idle CPU other than `after`, DPC_ANY_CPU if none */
 
 /* ke/processor.c: boot CPU, once all CPUs run */
@@ -195,6 +195,6 @@ typedef struct _KI_EXPORT {
     PVOID Address;
 } KI_EXPORT;
 
-#define NT_EXPORT_AS(symbol, name)                                                                                     \
+#define NT_EXPORT_AS(symbol, name) \
     static const KI_EXPORT KiExport_##name __attribute__((used, section("exports"))) = {#name, (PVOID)(symbol)}
 #define NT_EXPORT(name) NT_EXPORT_AS(name, name)

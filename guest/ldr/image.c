@@ -17,13 +17,13 @@ LDR_IMAGE LdrImages[MAXIMUM_IMAGES];
 #define LDR_MAXIMUM_SECTIONS 96
 /* Kinds of base relocation (PE Format, ".reloc"): filler, and a 64-bit address. */
 #define RELOCATION_ABSOLUTE 0
-#define RELOCATION_DIR64 10
+#define RELOCATION_DIR64    10
 
 typedef struct _LDR_WORK {
     UCHAR *Base; /* where the image is mapped, writable until it is protected */
     const IMAGE_NT_HEADERS64 *Headers;
     const IMAGE_SECTION_HEADER *Sections;
-    ULONG64 Size;  /* bytes mapped */
+    ULONG64 Size; /* bytes mapped */
     ULONG64 Pages;
     ULONG64 Physical;
 } LDR_WORK;
@@ -40,7 +40,7 @@ static NTSTATUS LdrCheckHeaders(const UCHAR *file, ULONG64 bytes, LDR_WORK *work
     }
     const IMAGE_NT_HEADERS64 *headers = (const IMAGE_NT_HEADERS64 *)(file + dos->e_lfanew);
     ULONG64 sections = (ULONG64)dos->e_lfanew + FIELD_OFFSET(IMAGE_NT_HEADERS64, OptionalHeader) +
-                       headers->FileHeader.SizeOfOptionalHeader;
+        headers->FileHeader.SizeOfOptionalHeader;
     ULONG count = headers->FileHeader.NumberOfSections;
     if (headers->Signature != IMAGE_NT_SIGNATURE || headers->FileHeader.Machine != IMAGE_FILE_MACHINE_AMD64 ||
         headers->OptionalHeader.Magic != IMAGE_NT_OPTIONAL_HDR64_MAGIC || count > LDR_MAXIMUM_SECTIONS ||
@@ -213,7 +213,7 @@ static NTSTATUS LdrProtect(const LDR_WORK *work) {
         ULONG flags = section->Characteristics;
         ULONG64 pages = BYTES_TO_PAGES((ULONG64)section->Misc.VirtualSize);
         MI_PROTECTION protection = flags & IMAGE_SCN_MEM_EXECUTE ? MiReadExecute
-                                   : flags & IMAGE_SCN_MEM_WRITE ? MiReadWrite
+            : flags & IMAGE_SCN_MEM_WRITE                        ? MiReadWrite
                                                                  : MiReadOnly;
         if ((flags & IMAGE_SCN_MEM_EXECUTE) != 0 && (flags & IMAGE_SCN_MEM_WRITE) != 0) {
             DbgPrint("ldr: section %.8s is both writable and executable, which is refused\n", section->Name);
@@ -244,7 +244,10 @@ NTSTATUS LdrLoadImage(const UCHAR *file, ULONG64 bytes, const char *name, LDR_IM
         return STATUS_INSUFFICIENT_RESOURCES;
     }
     NTSTATUS status = LdrCheckHeaders(file, bytes, &work);
-    if (!NT_SUCCESS(status) || !NT_SUCCESS(status = LdrMap(&work))) {
+    if (NT_SUCCESS(status)) {
+        status = LdrMap(&work);
+    }
+    if (!NT_SUCCESS(status)) {
         return status;
     }
     LdrCopySections(file, &work);

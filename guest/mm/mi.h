@@ -12,9 +12,9 @@
 #include "../include/bootblock.h"
 #include "../include/ddk.h"
 
-#define MI_DIRECT_MAP 0xffff800000000000ull
-#define MI_KERNEL_BASE 0xffffffff80000000ull
-#define MI_SYSTEM_BASE 0xffffffffc0000000ull
+#define MI_DIRECT_MAP   0xffff800000000000ull
+#define MI_KERNEL_BASE  0xffffffff80000000ull
+#define MI_SYSTEM_BASE  0xffffffffc0000000ull
 #define MI_SYSTEM_PAGES 0x3f000ull /* 1008 MiB */
 
 typedef enum _MI_PROTECTION {

@@ -8,14 +8,14 @@
 
 #include "../ke/ki.h"
 
-#define PTE_PRESENT 0x1ull
-#define PTE_WRITE 0x2ull
-#define PTE_UNCACHED 0x18ull /* PCD, PWT */
-#define PTE_LARGE 0x80ull
-#define PTE_GLOBAL 0x100ull
+#define PTE_PRESENT    0x1ull
+#define PTE_WRITE      0x2ull
+#define PTE_UNCACHED   0x18ull /* PCD, PWT */
+#define PTE_LARGE      0x80ull
+#define PTE_GLOBAL     0x100ull
 #define PTE_NO_EXECUTE 0x8000000000000000ull
-#define PTE_ADDRESS 0x000ffffffffff000ull
-#define LARGE_PAGE 0x200000ull
+#define PTE_ADDRESS    0x000ffffffffff000ull
+#define LARGE_PAGE     0x200000ull
 
 extern UCHAR KiImageStart[], KiTextStart[], KiTextEnd[], KiRodataEnd[], KiImageEnd[];
 

@@ -55,10 +55,10 @@ static VOID CommandIrql(const char *arguments) {
     ConsolePrint("cpu irql rip               doing\n");
     for (ULONG cpu = 0; cpu < KiProcessorCount; cpu++) {
         ConsolePrint("%3u %4u %p  %s\n", cpu, samples[cpu].Irql, (PVOID)samples[cpu].Rip,
-                     cpu == prcb->Number         ? "this command"
-                     : samples[cpu].DpcActive    ? "a DPC"
-                     : samples[cpu].Irql != 0    ? "raised IRQL"
-                                                 : "idle");
+                     cpu == prcb->Number          ? "this command"
+                         : samples[cpu].DpcActive ? "a DPC"
+                         : samples[cpu].Irql != 0 ? "raised IRQL"
+                                                  : "idle");
     }
 }
 

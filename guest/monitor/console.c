@@ -7,7 +7,7 @@
 #include "../ke/ki.h"
 
 #define INPUT_BYTES 1024
-#define LINE_BYTES 256
+#define LINE_BYTES  256
 
 /* One producer (the interrupt), one consumer (the loop), on the same CPU: the indices need no more than single stores. */
 static UCHAR ConsoleRing[INPUT_BYTES];

@@ -37,7 +37,7 @@ static VOID ExerciseIpi(ULONG count) {
     for (ULONG i = 0; i < count; i++) {
         KiCallOthers(CountIpi, (PVOID)&answered);
     }
-    ULONG64 ticks = (__rdtsc() - start) / count;
+    ULONG64 ticks = count == 0 ? 0 : (__rdtsc() - start) / count;
     ConsolePrint("ipi: %u calls to %u other CPUs, %d answers of %I64u, %I64u TSC ticks a call: %s\n", count,
                  KiProcessorCount - 1, answered, expected, ticks, (ULONG64)answered == expected ? "ok" : "WRONG");
 }

@@ -13,10 +13,10 @@
 #include "../rtl/rtl.h"
 #include "../trace/trace.h"
 
-#define RENDEZVOUS_VENDOR 0x1d1c
-#define RENDEZVOUS_DEVICE 0x0001
-#define MAILBOX_BUFFER_BYTES (4u << 20)
-#define MAILBOX_SMALL_RAM_PAGES (48u << 8) /* below 48 MiB of RAM, a smaller buffer */
+#define RENDEZVOUS_VENDOR          0x1d1c
+#define RENDEZVOUS_DEVICE          0x0001
+#define MAILBOX_BUFFER_BYTES       (4u << 20)
+#define MAILBOX_SMALL_RAM_PAGES    (48u << 8) /* below 48 MiB of RAM, a smaller buffer */
 #define MAILBOX_SMALL_BUFFER_BYTES (1u << 20)
 
 HOST_MAILBOX HostMailbox;

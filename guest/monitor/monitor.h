@@ -4,9 +4,9 @@
 
 #include "../include/hostif.h"
 
-VOID MonitorInitialize(VOID); /* boot CPU, once, before interrupts are on */
+VOID MonitorInitialize(VOID);                     /* boot CPU, once, before interrupts are on */
 VOID MonitorLoop(VOID) __attribute__((noreturn)); /* the boot CPU's work at PASSIVE_LEVEL: requests and console lines */
-VOID MonitorReportBugCheck(ULONG code);          /* any IRQL; every other CPU stopped */
+VOID MonitorReportBugCheck(ULONG code);           /* any IRQL; every other CPU stopped */
 
 /* monitor/print.c. ConsoleWrite: any IRQL, takes the console lock at HIGH_LEVEL; never called from an NMI. */
 VOID ConsoleWrite(const char *text, ULONG length);
@@ -14,8 +14,8 @@ ULONG ConsolePrint(const char *format, ...);
 
 /* monitor/hostlink.c */
 VOID HostLinkInitialize(VOID);
-BOOLEAN HostLinkPending(VOID);      /* a request waits in the mailbox */
-VOID HostLinkServe(VOID);           /* PASSIVE_LEVEL: takes the request that waits, or (rendezvous) asks for one */
+BOOLEAN HostLinkPending(VOID); /* a request waits in the mailbox */
+VOID HostLinkServe(VOID);      /* PASSIVE_LEVEL: takes the request that waits, or (rendezvous) asks for one */
 BOOLEAN HostLinkIsRendezvous(VOID);
 VOID HostLinkSend(HOST_FRAME_TYPE type, ULONG sequence);
 

@@ -80,8 +80,8 @@ VOID HostExecute(const HOST_REQUEST *request, HOST_REPLY *reply) {
         reply->Status = HostLoadDriver(request, reply);
         break;
     case HostRequestStartDevice:
-        reply->Status = IopStartDevice(request->Argument[0], (ULONG)request->Argument[1], &reply->Value[0],
-                                       &reply->Value[1]);
+        reply->Status =
+            IopStartDevice(request->Argument[0], (ULONG)request->Argument[1], &reply->Value[0], &reply->Value[1]);
         break;
     case HostRequestUnloadDriver:
         reply->Status = HostUnloadDriver(request);

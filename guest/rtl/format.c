@@ -85,12 +85,23 @@ static ULONG read_number(const char **format) {
 static VOID read_flags(const char **format, FORMAT_SPEC *spec) {
     for (;; (*format)++) {
         switch (**format) {
-        case '-': spec->Left = TRUE; break;
-        case '0': spec->Zero = TRUE; break;
-        case '+': spec->Plus = TRUE; break;
-        case ' ': spec->Space = TRUE; break;
-        case '#': spec->Alternate = TRUE; break;
-        default: return;
+        case '-':
+            spec->Left = TRUE;
+            break;
+        case '0':
+            spec->Zero = TRUE;
+            break;
+        case '+':
+            spec->Plus = TRUE;
+            break;
+        case ' ':
+            spec->Space = TRUE;
+            break;
+        case '#':
+            spec->Alternate = TRUE;
+            break;
+        default:
+            return;
         }
     }
 }
@@ -156,11 +167,21 @@ static VOID convert(FORMAT_OUTPUT *output, char kind, FORMAT_SPEC *spec, va_list
     char c;
     switch (kind) {
     case 'd':
-    case 'i': convert_signed(output, spec, arguments); break;
-    case 'u': put_number(output, spec, take_unsigned(spec, arguments), 10, FALSE, ""); break;
-    case 'o': put_number(output, spec, take_unsigned(spec, arguments), 8, FALSE, ""); break;
-    case 'x': put_number(output, spec, take_unsigned(spec, arguments), 16, FALSE, spec->Alternate ? "0x" : ""); break;
-    case 'X': put_number(output, spec, take_unsigned(spec, arguments), 16, TRUE, spec->Alternate ? "0X" : ""); break;
+    case 'i':
+        convert_signed(output, spec, arguments);
+        break;
+    case 'u':
+        put_number(output, spec, take_unsigned(spec, arguments), 10, FALSE, "");
+        break;
+    case 'o':
+        put_number(output, spec, take_unsigned(spec, arguments), 8, FALSE, "");
+        break;
+    case 'x':
+        put_number(output, spec, take_unsigned(spec, arguments), 16, FALSE, spec->Alternate ? "0x" : "");
+        break;
+    case 'X':
+        put_number(output, spec, take_unsigned(spec, arguments), 16, TRUE, spec->Alternate ? "0X" : "");
+        break;
     case 'p':
         spec->HasPrecision = TRUE;
         spec->Precision = 16;
@@ -171,10 +192,18 @@ static VOID convert(FORMAT_OUTPUT *output, char kind, FORMAT_SPEC *spec, va_list
         spec->Wide = FALSE;
         put_text(output, spec, &c, 1);
         break;
-    case 'S': spec->Wide = TRUE; __attribute__((fallthrough));
-    case 's': convert_string(output, spec, va_arg(*arguments, PVOID)); break;
-    case 'Z': convert_counted(output, spec, va_arg(*arguments, PVOID)); break;
-    case '%': put(output, '%'); break;
+    case 'S':
+        spec->Wide = TRUE;
+        __attribute__((fallthrough));
+    case 's':
+        convert_string(output, spec, va_arg(*arguments, PVOID));
+        break;
+    case 'Z':
+        convert_counted(output, spec, va_arg(*arguments, PVOID));
+        break;
+    case '%':
+        put(output, '%');
+        break;
     default: /* not a conversion: shown as it stands, so that the mistake is seen */
         put(output, '%');
         put(output, kind);

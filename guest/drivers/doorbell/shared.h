@@ -6,15 +6,15 @@
  */
 #pragma once
 
-#define DOORBELL_VENDOR 0x1af4
-#define DOORBELL_DEVICE 0x1110
-#define DOORBELL_MAGIC 0x6c6c6562726f6f64ull /* "doorbell" */
+#define DOORBELL_VENDOR          0x1af4
+#define DOORBELL_DEVICE          0x1110
+#define DOORBELL_MAGIC           0x6c6c6562726f6f64ull /* "doorbell" */
 #define DOORBELL_MAXIMUM_VECTORS 64
 
 typedef struct _DOORBELL_VECTOR {
-    volatile ULONG64 Sent;         /* host: interrupts sent; raised before the doorbell is rung */
-    volatile ULONG64 Delivered;    /* ISR: times it ran */
-    volatile LONG64 Merged;        /* ISR: sent interrupts that arrived as one with another: Sent = Delivered + Merged */
+    volatile ULONG64 Sent;      /* host: interrupts sent; raised before the doorbell is rung */
+    volatile ULONG64 Delivered; /* ISR: times it ran */
+    volatile LONG64 Merged;     /* ISR: sent interrupts that arrived as one with another: Sent = Delivered + Merged */
     volatile ULONG64 Acknowledged; /* DpcForIsr: sent interrupts that it has dealt with */
     volatile ULONG64 Spare[4];
 } DOORBELL_VECTOR;
