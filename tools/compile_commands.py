@@ -23,6 +23,7 @@ IN_CLANG = {
     "-fms-extensions": ("-fms-anonymous-structs", "-Wno-microsoft-anon-tag"),
     "-D__declspec(x)=": ("-D__declspec(x)=__attribute__((x))",),
     "-fno-tree-loop-distribute-patterns": (),
+    "--param=min-pagesize=0": (),
 }
 
 
