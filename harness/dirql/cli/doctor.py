@@ -16,7 +16,7 @@ def doctor(as_json: bool) -> int:
     if as_json:
         click.echo(examination.to_json(findings))
     else:
-        from rich.console import Console
+        from dirql.report.tables import report_console
 
-        examination.show(findings, Console())
+        examination.show(findings, report_console())
     return examination.exit_status(findings)

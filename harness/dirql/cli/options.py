@@ -18,7 +18,7 @@ _MIB = 1 << 20
 
 
 def machine_options(function: F) -> F:
-    """Add what describes a machine; `config_from` takes the values. Ranges are checked there, so that errors read alike."""
+    """Add what describes a machine. `config_from` takes the values and checks their ranges."""
     for option in reversed(
         (
             click.option("--cpus", type=int, default=4, show_default=True, help="How many CPUs, 1 to 64."),
@@ -48,7 +48,11 @@ def config_from(*, cpus: int, mode: str, boot: str, ram: int, qemu: str, **more:
     """Return the machine that the options describe.
 
     Args:
-        cpus, mode, boot, ram, qemu: the options' values; `ram` in MiB.
+        cpus: how many.
+        mode: `mt`, `icount` or `kvm`.
+        boot: `rom` or `bios`.
+        ram: MiB.
+        qemu: path or name.
         more: further fields of `MachineConfig`.
 
     Raises:

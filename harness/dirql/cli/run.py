@@ -64,18 +64,20 @@ def interrupt_storm(
     folder = RunFolder(NAME, out)
     with _progress(parameters.count, quiet=as_json) as progress:
         result = run_storm(config, parameters, folder, progress)
-    if not no_export:
-        from dirql.report.storm import export
-
-        export(result.history, result.verdict, folder.path, NAME)
     if as_json:
         import json
 
         click.echo(json.dumps(result.to_json()))
     else:
-        from dirql.report.storm import print_storm
+        from dirql.report.run import print_run
 
-        print_storm(result.to_json(), result.history, result.stats, result.verdict, result.latencies)
+        times = {"sent to ISR": "host_to_isr", "ISR to DPC": "isr_to_dpc", "sent to DPC": "host_to_dpc"}
+        shown = {name: result.latencies[key] for name, key in times.items()}
+        print_run(result.history, result.stats, result.verdict, shown, result.to_json())
+    if not no_export:  # last: the answer is on the screen while the picture is drawn
+        from dirql.report.run import export
+
+        export(result.history, result.verdict, folder.path, NAME)
     return 0 if result.passed else EXIT_FAILED
 
 

@@ -80,7 +80,7 @@ class DoorbellLine:
         return self._words[self._dpc_runs]
 
     def retarget(self, first_cpu: int) -> None:
-        """Send message n to CPU (first_cpu + n) modulo the number of CPUs from now on. No interrupt may be under way."""
+        """Send message n to CPU (first_cpu + n) modulo the number of CPUs from now on, with none under way."""
         self.machine.link.request("Retarget", self.location, first_cpu, what="the guest to retarget the messages")
 
     def release(self) -> None:

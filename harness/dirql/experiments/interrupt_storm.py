@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The main job: a real driver, interrupted from outside on every CPU; every interrupt accounted for, every rule judged."""
+"""The main job: a real driver, interrupted from outside on every CPU; all accounted for, every rule judged."""
 
 from __future__ import annotations
 

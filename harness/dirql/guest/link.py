@@ -169,7 +169,6 @@ class HostLink:
             GuestRequestError: the guest refused it.
             WaitTimeout, MachineLost, GuestError: as `Watch.wait`.
         """
-
         self._live.watch.wait(lambda: self.replied(sequence) or None, what, timeout)
         status = self._reply.get("Status")
         if status & 0x8000_0000:

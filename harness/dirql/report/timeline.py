@@ -171,11 +171,14 @@ def _spinning(history: History, inside: Indices) -> Flags:
     trace = history.trace
     waits, acquires = trace.are(inside, "LockWait"), trace.are(inside, "LockAcquired")
     frame = history.in_frames.opener[inside]
+    ends = (frame >= 0) & (frame != inside) & trace.are(inside, "InterruptExit")
+    frame = np.where(ends, history.in_frames.parent(np.maximum(frame, 0)), frame)
     spins = np.zeros(len(inside), dtype=np.bool_)
     for wait in np.flatnonzero(waits):
         same = frame == frame[wait]
         done = np.flatnonzero(acquires & same & (np.arange(len(inside)) > wait))
-        spins[wait : done[0] if len(done) else None] |= same[wait : done[0] if len(done) else None]
+        until = int(done[0]) if len(done) else len(inside)
+        spins[wait:until] |= same[wait:until]
     return spins
 
 

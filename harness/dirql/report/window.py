@@ -22,8 +22,8 @@ def choose_window(history: History, verdict: Verdict | None = None) -> tuple[int
     """Choose where to look.
 
     With violations: around the first of them. Else among the stretches of twelve device interrupts the one that shows
-    most: CPUs that spin for a lock, DPCs that run on another CPU than they were queued on, nested interrupts,
-    synchronised routines; and the shorter of two that show the same.
+    most: interrupts on all CPUs, CPUs that spin for a lock, DPCs that run on another CPU than they were queued on,
+    nested interrupts, synchronised routines; and the shorter of two that show the same.
 
     Args:
         history: the trace's intervals.
@@ -49,7 +49,8 @@ def choose_window(history: History, verdict: Verdict | None = None) -> tuple[int
         count = np.searchsorted(at, ends, side="right") - np.searchsorted(at, begins)
         shown += weight * np.minimum(count, enough)
     length = ends - begins
-    best = int(np.argmax(shown - 2.0 * length / max(float(np.median(length)), 1.0)))
+    brief = max(float(np.percentile(length, 10)), 1.0)
+    best = int(np.argmax(shown - 2.0 * length / brief))
     return _widen(int(begins[best]), int(ends[best]))
 
 
@@ -68,7 +69,9 @@ def _attractions(history: History) -> list[tuple[Indices, float, int]]:
     insert, run = history.dpc_runs.runs(trace)
     entries = trace.where("InterruptEnter")
     interrupted = (trace.arg0[entries] >> np.uint64(8)) & np.uint64(0xFF)
+    everywhere = [(entries[trace.cpu[entries] == cpu], 1.5, 3) for cpu in range(trace.cpus)]
     return [
+        *everywhere,
         (trace.where("LockWait"), 2.0, 4),
         (run[trace.cpu[run] != trace.cpu[insert]], 2.0, 4),
         (entries[interrupted > 2], 2.0, 3),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a storm leaves for people: the tables on the terminal, the picture and the Perfetto file in its folder."""
+"""What a run leaves for people: the tables on the terminal, the picture and the Perfetto file in its folder."""
 
 from __future__ import annotations
 
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
 PICTURE = "timeline.png"
 PERFETTO = "trace.perfetto-trace"
 _SHOWN_VIOLATIONS = 10
-_NAMES = {
-    "host_to_isr": "sent to ISR",
-    "isr_to_dpc": "ISR to DPC",
-    "host_to_dpc": "sent to DPC",
-}
 
 
 def export(history: History, verdict: Verdict, folder: Path, name: str) -> None:
@@ -41,33 +36,51 @@ def export(history: History, verdict: Verdict, folder: Path, name: str) -> None:
     draw_timeline(history, folder / PICTURE, verdict=verdict, title=name)
 
 
-def print_storm(
-    result: Mapping[str, Any],
+def print_run(
     history: History,
     stats: TraceStats,
     verdict: Verdict,
     latencies: Mapping[str, Percentiles],
+    summary: Mapping[str, Any] | None = None,
 ) -> None:
-    """Print the tables of a storm, and the line that says how it went.
+    """Print the tables of a run, and the lines that say how it went.
 
     Args:
-        result: the storm's JSON data.
         history: the trace's intervals, for the names of call sites.
         stats: the trace's numbers.
         verdict: the oracle's.
-        latencies: the storm's own, in ns.
+        latencies: the run's own times in ns, by what they are of; the trace's are added.
+        summary: the run's result, where it has one: counts of interrupts, rate, verdict, folder.
     """
     console = report_console()
     console.print(cpu_table(stats))
-    times = {_NAMES[name]: value for name, value in latencies.items()}
-    times |= {"interrupt to ISR": stats.isr_enter, "spin for a lock": stats.lock_wait, "hold a lock": stats.lock_hold}
+    times = dict(latencies)
+    times |= {
+        "interrupt to ISR": stats.isr_enter,
+        "DPC queued to run": stats.dpc_latency,
+        "spin for a lock": stats.lock_wait,
+        "hold a lock": stats.lock_hold,
+    }
     console.print(latency_table(times))
     console.print(verdict_table(verdict))
     for violation in verdict.violations[:_SHOWN_VIOLATIONS]:
         print_violation(console, violation, history.trace.symbols)
-    console.print(
-        f"sent {result['sent']:,}, ISR {result['isr']:,}, DPC {result['dpc']:,}, acknowledged {result['acknowledged']:,}, "
-        f"merged {result['merged']:,}, lost {result['lost']:,}; trace records lost {result['trace_lost']:,}; "
-        f"{result['sent'] / max(result['seconds'], 1e-9):,.0f} interrupts/s (mode {result['mode']}, {result['cpus']} CPUs)"
-    )
-    console.print(f"verdict: {result['verdict']}; run folder: {result['run_folder']}", markup=False)
+    if summary is not None:
+        for line in _summary(summary):
+            console.print(line, markup=False)
+
+
+def _summary(result: Mapping[str, Any]) -> list[str]:
+    rate = result["sent"] / max(result["seconds"], 1e-9)
+    return [
+        (
+            f"interrupts: sent {result['sent']:,}, ISR {result['isr']:,}, acknowledged {result['acknowledged']:,}, "
+            f"merged {result['merged']:,}, lost {result['lost']:,}; DPC runs {result['dpc']:,}"
+        ),
+        (
+            f"mode {result['mode']}, {result['cpus']} CPUs, seed {result['seed']}: {rate:,.0f} interrupts/s; "
+            f"trace records {result['trace_records']:,}, lost {result['trace_lost']:,}"
+        ),
+        f"verdict: {result['verdict']}",
+        f"run folder: {result['run_folder']}",
+    ]
