@@ -102,14 +102,20 @@ class History:
     def irql_after(self) -> Bytes:
         """The IRQL of the record's CPU from this record on, until something else is known.
 
-        It is the record's own, except where the event announces a change (IrqlLower) or is PASSIVE_LEVEL by its meaning
-        (IdleEnter).
+        It is the record's own, except where the event announces a change (IrqlLower), is PASSIVE_LEVEL by its meaning
+        (IdleEnter), or is recorded at a raised IRQL that ends with the act: queuing a DPC leaves the IRQL as it was.
         """
         trace = self.trace
         level = trace.irql.copy()
         lower = trace.where("IrqlLower")
         level[lower] = ((trace.arg0[lower] >> np.uint64(8)) & np.uint64(0xFF)).astype(np.uint8)
         level[trace.where("IdleEnter")] = PASSIVE_LEVEL
+        mine = trace.by_cpu
+        lasting = np.ones(len(trace), dtype=np.bool_)
+        lasting[trace.where("DpcInsert", "DpcRemove", "IpiSend")] = False
+        lasting[mine[np.flatnonzero(np.diff(trace.cpu[mine].astype(np.int64), prepend=-1))]] = True
+        source = np.maximum.accumulate(np.where(lasting[mine], np.arange(len(mine)), 0)) if len(mine) else mine
+        level[mine] = level[mine[source]]
         return level
 
 
