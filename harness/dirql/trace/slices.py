@@ -9,7 +9,7 @@ from enum import IntEnum
 import numpy as np
 
 from dirql.trace.history import DISPATCH_LEVEL, History, vector_of
-from dirql.trace.intervals import Intervals, contexts
+from dirql.trace.intervals import Contexts, Intervals, contexts
 from dirql.trace.schema import Bytes, Flags, Indices
 
 CLOCK_LEVEL = 13
@@ -62,7 +62,7 @@ def cpu_slices(history: History) -> Slices:
     """
     trace = history.trace
     spans = [history.interrupts, history.isrs, history.syncs, history.dpcs]
-    nested = _nested(history, spans)
+    nested, within = _nested(history, spans)
     records, ends, still = (np.concatenate(column) for column in zip(*nested, strict=True))
     kinds = np.concatenate(
         [
@@ -70,7 +70,7 @@ def cpu_slices(history: History) -> Slices:
             *(np.full(len(rows[0]), kind, dtype=np.uint8) for rows, kind in zip(nested[1:], _ROUTINES, strict=True)),
         ]
     )
-    bottom_kind, bottom_begin, bottom_end, bottom_open = _bottom(history)
+    bottom_kind, bottom_begin, bottom_end, bottom_open = _bottom(history, within)
     kind = np.concatenate([bottom_kind, kinds])
     record = np.concatenate([bottom_begin, records])
     order = np.lexsort((kind > Kind.THREAD, record))
@@ -91,16 +91,26 @@ def _interrupt_kinds(history: History, start: Indices) -> Bytes:
     return kinds
 
 
-def _nested(history: History, spans: list[Intervals]) -> list[tuple[Indices, Indices, Flags]]:
-    """Return the intervals that nest, those still running included: beginnings, ends, and whether they still run."""
+_Rows = tuple[Indices, Indices, Flags]
+
+
+def _nested(history: History, spans: list[Intervals]) -> tuple[list[_Rows], Contexts]:
+    """Leave out intervals that cross others, the inner ones first.
+
+    Returns:
+        Beginnings, ends, and whether it still runs, of what is left; and the context of every record among it.
+    """
     trace = history.trace
     while True:
         within = contexts(trace, *spans)
-        crossing = [within.opener[span.end] != span.start for span in spans]
-        if not any(bad.any() for bad in crossing):
+        ends = np.concatenate([span.end for span in spans])
+        starts = np.concatenate([span.start for span in spans])
+        around = within.opener[ends]
+        crossing = np.unique(around[(around != starts) & (around >= 0)])
+        if not len(crossing):
             break
-        spans = [_without(span, bad) for span, bad in zip(spans, crossing, strict=True)]
-    return [
+        spans = [_without(span, crossing) for span in spans]
+    rows = [
         (
             np.concatenate([span.start, span.running]),
             np.concatenate([span.end, trace.last_on(trace.cpu[span.running])]),
@@ -108,22 +118,24 @@ def _nested(history: History, spans: list[Intervals]) -> list[tuple[Indices, Ind
         )
         for span in spans
     ]
+    return rows, within
 
 
-def _without(span: Intervals, bad: Flags) -> Intervals:
+def _without(span: Intervals, starts: Indices) -> Intervals:
+    keep = ~np.isin(span.start, starts)
     return Intervals(
-        start=span.start[~bad],
-        end=span.end[~bad],
-        cpu=span.cpu[~bad],
-        key=span.key[~bad],
-        running=span.running,
+        start=span.start[keep],
+        end=span.end[keep],
+        cpu=span.cpu[keep],
+        key=span.key[keep],
+        running=span.running[~np.isin(span.running, starts)],
         unended=span.unended,
         inherited=span.inherited,
         unstarted=span.unstarted,
     )
 
 
-def _bottom(history: History) -> tuple[Bytes, Indices, Indices, Flags]:
+def _bottom(history: History, within: Contexts) -> tuple[Bytes, Indices, Indices, Flags]:
     """Cut each CPU's time into idle and thread: kind, record that begins it, record that ends it, is it the last.
 
     Idle lasts from an IdleEnter until the CPU does something outside interrupts other than going idle again.
@@ -133,7 +145,7 @@ def _bottom(history: History) -> tuple[Bytes, Indices, Indices, Flags]:
     if not len(by_cpu):
         none = np.zeros(0, dtype=np.int64)
         return np.zeros(0, dtype=np.uint8), none, none, np.zeros(0, dtype=np.bool_)
-    outside = contexts(trace, history.interrupts).opener < 0
+    outside = within.opener < 0
     idle = trace.are(by_cpu, "IdleEnter")
     marks = np.flatnonzero(outside[by_cpu] & ~trace.are(by_cpu, "IdleExit"))
     first = np.flatnonzero(np.diff(trace.cpu[by_cpu].astype(np.int64), prepend=-1))

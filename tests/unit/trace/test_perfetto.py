@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The exported file, read back by the schema: slices nest, arrows meet, counters follow the IRQL."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dirql.trace.decode import Trace
+from dirql.trace.history import History
+from dirql.trace.oracle import judge
+from dirql.trace.perfetto import write_perfetto
+from tests.unit.trace.mutants import MUTANTS
+from tests.unit.trace.synth import build, simulate
+
+
+class Exported:
+    """A file, resolved: tracks by name, events with their names."""
+
+    def __init__(self, path: Path) -> None:
+        from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace as Proto
+        from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import TrackEvent
+
+        self.kinds = TrackEvent
+        self.tracks: dict[int, Any] = {}
+        self.names: dict[int, str] = {}
+        self.events: list[tuple[int, Any]] = []
+        for packet in Proto.FromString(path.read_bytes()).packet:
+            if packet.HasField("track_descriptor"):
+                self.tracks[packet.track_descriptor.uuid] = packet.track_descriptor
+            for name in packet.interned_data.event_names:
+                self.names[name.iid] = name.name
+            if packet.HasField("track_event"):
+                self.events.append((packet.timestamp, packet.track_event))
+
+    def path(self, uuid: int) -> str:
+        track = self.tracks[uuid]
+        return f"{self.path(track.parent_uuid)}/{track.name}" if track.parent_uuid else str(track.name)
+
+    def name(self, event: Any) -> str:  # noqa: ANN401  # a protobuf message
+        return self.names[event.name_iid]
+
+
+def export(tmp_path: Path, trace: Trace) -> Exported:
+    path = tmp_path / "trace.pftrace"
+    history = History(trace)
+    count = write_perfetto(history, path, judge(trace, history=history))
+    exported = Exported(path)
+    assert len(exported.events) == count
+    return exported
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_slices_nest_and_close(tmp_path: Path, seed: int) -> None:
+    exported = export(tmp_path, simulate(seed, 1 + seed, 800).trace())
+    stacks: dict[int, list[str]] = defaultdict(list)
+    before = 0
+    for time, event in exported.events:
+        assert time >= before
+        before = time
+        assert event.track_uuid in exported.tracks
+        if event.type == exported.kinds.TYPE_SLICE_BEGIN:
+            stack = stacks[event.track_uuid]
+            if exported.path(event.track_uuid).endswith("runs"):
+                assert (exported.name(event) in ("idle", "thread")) == (not stack)
+            stack.append(exported.name(event))
+        elif event.type == exported.kinds.TYPE_SLICE_END:
+            stacks[event.track_uuid].pop()
+    assert all(len(stack) <= 1 for stack in stacks.values())  # what each CPU did last goes on
+
+
+def test_inner_slices_are_what_they_should_be(tmp_path: Path) -> None:
+    run = simulate(0, 2, 2000)
+    symbols = tuple((each.routine, 16, f"storm!Isr{number}") for number, each in enumerate(run.interrupts))
+    exported = export(tmp_path, build(run.rows, 2, symbols=symbols))
+    inside: set[tuple[str, str]] = set()
+    stacks: dict[int, list[str]] = defaultdict(list)
+    for _, event in exported.events:
+        stack = stacks[event.track_uuid]
+        if event.type == exported.kinds.TYPE_SLICE_BEGIN:
+            name = exported.name(event).split()[0]
+            if stack:
+                inside.add((stack[-1], name))
+            stack.append(name)
+        elif event.type == exported.kinds.TYPE_SLICE_END:
+            stack.pop()
+    assert inside >= {("thread", "vector"), ("idle", "vector"), ("vector", "ISR"), ("vector", "DPC"), ("DPC", "vector")}
+    assert ("ISR", "DPC") not in inside
+    assert {"ISR storm!Isr0", "ISR storm!Isr1"} <= set(exported.names.values())
+
+
+def test_arrows_lead_from_insertion_to_run(tmp_path: Path) -> None:
+    run = simulate(1, 3, 1500)
+    exported = export(tmp_path, run.trace())
+    leaves: dict[int, tuple[int, str]] = {}
+    arrives: dict[int, tuple[int, str]] = {}
+    for time, event in exported.events:
+        for flow in event.flow_ids:
+            assert flow not in leaves
+            leaves[flow] = time, exported.name(event)
+        for flow in event.terminating_flow_ids:
+            assert flow not in arrives
+            arrives[flow] = time, exported.name(event)
+    assert leaves.keys() == arrives.keys()
+    assert len(leaves) == sum(row.event == "DpcStart" for row in run.rows)
+    assert all(name == "DpcInsert" for _, name in leaves.values())
+    assert all(name.startswith("DPC ") for _, name in arrives.values())
+
+
+def test_counter_follows_the_irql(tmp_path: Path) -> None:
+    trace = simulate(2, 2, 500).trace()
+    exported = export(tmp_path, trace)
+    level = History(trace).irql_after
+    for cpu in range(2):
+        mine = trace.on_cpu(cpu)
+        times, values = [], []
+        for time, event in exported.events:
+            if exported.path(event.track_uuid) == f"CPU {cpu}/IRQL":
+                times.append(time)
+                values.append(event.counter_value)
+        at = np.searchsorted(times, trace.ns(trace.time[mine]), side="right") - 1
+        assert np.array(values)[at].tolist() == level[mine].tolist()
+
+
+def test_violations_have_a_track(tmp_path: Path) -> None:
+    run = MUTANTS["second_holder"].apply(simulate(0, 3, 800), random.Random(0))
+    exported = export(tmp_path, run.trace())
+    shown = [exported.name(e) for _, e in exported.events if exported.path(e.track_uuid) == "violations"]
+    assert len(shown) == 1
+    assert shown[0].startswith("SPIN-1: CPU")
+
+
+def test_empty_trace_makes_an_empty_file(tmp_path: Path) -> None:
+    exported = export(tmp_path, build([], 2))
+    assert exported.events == []
+    assert {exported.path(uuid) for uuid in exported.tracks} >= {"CPU 0", "CPU 1/runs"}
