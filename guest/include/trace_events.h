@@ -33,9 +33,10 @@ typedef enum _TRACE_EVENT {
     TraceImageUnload = 23,   /* base; size in bytes */
     TraceHostRequest = 24,   /* sequence; HOST_REQUEST_CODE */
     TraceHostReply = 25,     /* sequence; NTSTATUS */
-    TraceRendezvous = 26,    /* value the host answered with; 0. the machine stood still meanwhile */
+    TraceRendezvous = 26,    /* value the host answered with; 0. follows a TraceRendezvousEnter */
     TraceMark = 27,          /* two values of the driver's own choice (DirqlTraceMark) */
     TraceInterruptConnect = 28,    /* KINTERRUPT; vector | Irql << 8 | SynchronizeIrql << 16 | target CPU << 24 */
     TraceUnexpectedInterrupt = 29, /* vector; interrupted RIP */
+    TraceRendezvousEnter = 30,     /* 0; 0. about to ask the host, which holds the machine until it answers */
     TraceEventCount
 } TRACE_EVENT;

@@ -99,6 +99,7 @@ VOID HostLinkSend(HOST_FRAME_TYPE type, ULONG sequence) {
 VOID HostLinkServe(VOID) {
     ULONG sequence;
     if (HostLinkIsRendezvous()) {
+        trace(TraceRendezvousEnter, 0, 0);
         sequence = *RendezvousRegister;
         trace(TraceRendezvous, sequence, 0);
     } else {

@@ -93,7 +93,7 @@ class Recording:
         try:
             self.synchronize()
         except BaseException:
-            self._collector.stop(cut=True)
+            self._finish(cut=True)
             raise
         return self
 

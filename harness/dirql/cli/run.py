@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from dirql.cli.options import config_from, machine_options
+from dirql.errors import DirqlError
 
 EXIT_FAILED = 1
 
@@ -62,8 +63,12 @@ def interrupt_storm(
     from dirql.experiments.runfolder import RunFolder
 
     folder = RunFolder(NAME, out)
-    with _progress(parameters.count, quiet=as_json) as progress:
-        result = run_storm(config, parameters, folder, progress)
+    try:
+        with _progress(parameters.count, quiet=as_json) as progress:
+            result = run_storm(config, parameters, folder, progress)
+    except DirqlError:
+        click.echo(f"dirql: the run failed; what was recorded is in {folder.path}", err=True)
+        raise
     if as_json:
         import json
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from dirql.devices.config_space import ConfigSpace
 from dirql.errors import ProtocolError, UsageError
+from dirql.qemu.process import PROXY_DEVICE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -130,7 +131,7 @@ class RemotePciDevice:
     def arguments(self, fds: Sequence[int]) -> list[str]:
         """Return the device's part of the command line."""
         where = "" if self._address is None else f",addr={self._address}"
-        return ["-device", f"x-pci-proxy-dev,id={self.name},fd={fds[0]}{where}"]
+        return ["-device", f"{PROXY_DEVICE},id={self.name},fd={fds[0]}{where}"]
 
     def start(self, machine: MachinePorts) -> None:
         """Begin to serve: QEMU asks for the configuration space while it starts."""

@@ -210,8 +210,9 @@ def _send_ticks(trace: Trace, storm: Storm, vector: int) -> np.ndarray[tuple[int
         return np.round((times - clock.host_ns) * clock.ticks_per_ns).astype(np.int64) + np.int64(
             clock.tsc - trace.origin
         )
-    meetings = trace.where("Rendezvous")
-    number = trace.arg0[meetings].astype(np.int64)
+    # The guest stood still between the two records of a meeting: what was sent then was sent at the first.
+    asked, answered = trace.where("RendezvousEnter"), trace.where("Rendezvous")
+    number = trace.arg0[answered].astype(np.int64)
     order = np.argsort(number)
-    found = np.searchsorted(number[order], times)
-    return np.asarray(trace.time[meetings[order[found]]], dtype=np.int64)
+    found = order[np.searchsorted(number[order], times)]
+    return np.asarray(trace.time[asked[found]], dtype=np.int64)

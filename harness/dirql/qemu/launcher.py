@@ -94,7 +94,18 @@ def launch(argv: Sequence[str], *, pass_fds: Iterable[int], stderr: int) -> subp
     if setpriv is None:
         raise UnsupportedError("setpriv was not found; it comes with util-linux (apt-get install util-linux)")
     command = [setpriv, "--pdeathsig", "KILL", "/bin/sh", "-c", _CHECK_PARENT, str(os.getpid()), *argv]
+    started = _launcher.submit(command, tuple(pass_fds), stderr)
     try:
-        return _launcher.submit(command, tuple(pass_fds), stderr).result()
+        return started.result()
     except OSError as error:
         raise LaunchError(f"could not start {argv[0]}: {error}") from error
+    except BaseException:  # Ctrl-C while waiting: nobody will own the process
+        started.add_done_callback(_abandon)
+        raise
+
+
+def _abandon(started: Future[subprocess.Popen[bytes]]) -> None:
+    if started.exception() is None:
+        process = started.result()
+        process.kill()
+        process.wait()

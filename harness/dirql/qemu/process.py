@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 DEFAULT_BINARY = "qemu-system-x86_64"
 OLDEST_VERSION = (7, 2)
 
+# QEMU's device for PCI devices in another process; from 10.0 on it crashes under TCG as soon as it is created.
+PROXY_DEVICE = "x-pci-proxy-dev"
+PROXY_DEVICE_BROKEN = (10, 0, 0)
+
 _HOW_TO_GET = "install it (apt-get install qemu-system-x86) or name another one (--qemu PATH)"
 _STDERR_LINES = 8
 
@@ -209,13 +213,20 @@ class QemuProcess:
         quoted = "; it said:" + "".join(f"\n    | {line}" for line in said) if said else ", silently"
         if self._started:
             return functools.partial(MachineLost, f"QEMU (pid {self.pid}) {how}{quoted}")
-        return functools.partial(_launch_error, self.argv[0], f"QEMU {how} before it began to serve{quoted}")
+        return functools.partial(_launch_error, self.argv, f"QEMU {how} before it began to serve{quoted}")
 
 
-def _launch_error(binary: str, text: str) -> DirqlError:
-    """Return what kept QEMU from starting: its age, if it is too old to understand the command line."""
+def _launch_error(argv: Sequence[str], text: str) -> DirqlError:
+    """Return what kept QEMU from starting: its version, if that explains it. Only now is it worth asking for."""
     try:
-        require_version(qemu_version(binary), binary)
+        version = qemu_version(argv[0])
+        require_version(version, argv[0])
     except UnsupportedError as error:
         return error
+    served = any(argument.startswith(PROXY_DEVICE) for argument in argv)
+    if served and version >= PROXY_DEVICE_BROKEN:
+        return UnsupportedError(
+            f"this machine has a device that Python serves register by register (icount mode needs one), which takes "
+            f"QEMU 7.2 to 9.2; {argv[0]} is QEMU {'.'.join(map(str, version))}. {text}"
+        )
     return LaunchError(text)

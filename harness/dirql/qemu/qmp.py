@@ -51,11 +51,12 @@ class QmpEvent:
     seconds: float = 0.0
 
 
-# QEMU sends no events before negotiation, which a quick guest can outrun; what held it can still be seen.
-_EVENT_OF_STATUS = {
-    "shutdown": QmpEvent("SHUTDOWN", {"guest": True, "reason": "missed"}),
-    "guest-panicked": QmpEvent("GUEST_PANICKED", {"action": "pause"}),
-    "internal-error": QmpEvent("STOP"),
+# QEMU sends no events before negotiation, which a quick guest can outrun; what held it can still be seen. A guest that
+# is held in "shutdown" so early has reset itself or met a triple fault: it cannot have found the power switch yet.
+_EVENTS_OF_STATUS = {
+    "shutdown": (QmpEvent("SHUTDOWN", {"guest": True, "reason": "guest-reset", "missed": True}), QmpEvent("STOP")),
+    "guest-panicked": (QmpEvent("GUEST_PANICKED", {"action": "pause", "missed": True}), QmpEvent("STOP")),
+    "internal-error": (QmpEvent("STOP"),),
 }
 
 
@@ -63,7 +64,7 @@ class Qmp:
     """The control channel of one machine.
 
     Negotiation begins in the background at once; the first call waits for it. If the guest has been held by then, the
-    event that said so is made up from the machine's status; a SHUTDOWN then has the reason "missed".
+    events that said so are made up from the machine's status; their data say "missed".
 
     Args:
         sock: our end of the channel; from now on this object's.
@@ -236,10 +237,12 @@ class Qmp:
         try:
             with suppress(QMPError, OSError, EOFError):
                 await client.connect(self._sock)
-                await self._greeted(client)
-                while client.runstate is Runstate.RUNNING:
-                    await client.runstate_changed()
-                await client.disconnect()
+                try:
+                    await self._greeted(client)
+                    while client.runstate is Runstate.RUNNING:
+                        await client.runstate_changed()
+                finally:
+                    await client.disconnect()  # also takes delivery of the error that ended the session
         except Exception as error:
             text = f"the QMP session failed: {type(error).__name__}: {error}"
             self._watch.lose(lambda: ProtocolError(text))
@@ -253,9 +256,9 @@ class Qmp:
         self._version = (numbers["major"], numbers["minor"], numbers["micro"])
         self._record("greeting", {"version": self._version})
         status: Any = await client.execute("query-status")
-        missed = _EVENT_OF_STATUS.get(status["status"])
-        if missed is not None and missed.name not in self._seen:
-            self._deliver(replace(missed, seconds=time.time()))
+        for event in _EVENTS_OF_STATUS.get(status["status"], ()):
+            if event.name not in self._seen:
+                self._deliver(replace(event, seconds=time.time()))
         with self._watch.changed():
             self._client = client
         if self._on_ready is not None:
