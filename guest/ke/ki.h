@@ -7,6 +7,7 @@
 
 #include "../include/ddk.h"
 #include "../include/hostif.h"
+#include "../include/nt.h"
 
 /* Vector >> 4 is the IRQL (spec section 1, "the x64 level map"). */
 #define APC_VECTOR          0x1f
