@@ -108,7 +108,8 @@ def draw_timeline(
     lanes[-1].set_xlim(0, (end - begin) / scale)
     _draw_legend(figure)
     what = "virtual time" if trace.meta.mode == "icount" else "real time"
-    heading = f"{trace.cpus} CPUs, {trace.meta.mode} ({what})"
+    shown = f"the first {cpus} of {trace.cpus} CPUs" if cpus < trace.cpus else f"{trace.cpus} CPUs"
+    heading = f"{shown}, {trace.meta.mode} ({what})"
     figure.text(0.1, 1 - 0.3 / height, title or "What each CPU ran", fontsize=13, fontweight="bold", color=INK)
     figure.text(0.985, 1 - 0.3 / height, heading, fontsize=10, color=INK, ha="right")
     wrong = _shown_violations(history, verdict, (begin, end)) if verdict is not None else []

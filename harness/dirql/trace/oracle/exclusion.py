@@ -41,13 +41,5 @@ def overlaps(group: Indices, begin: Indices, end: Indices, skew: int) -> tuple[I
     later = np.flatnonzero((begin[1:] < reach[:-1] - skew) & ~first[1:]) + 1
     if not len(later):
         return none, none
-    longest = np.array([_holder(end, int(at), int(reach[at - 1])) for at in later], dtype=np.int64)
-    return order[longest], order[later]
-
-
-def _holder(end: Indices, at: int, reach: int) -> int:
-    """Return the position before `at` whose interval ends at `reach`."""
-    before = at - 1
-    while end[before] != reach:
-        before -= 1
-    return before
+    longest = np.maximum.accumulate(np.where(end == reach, np.arange(len(end)), 0))
+    return order[longest[later - 1]], order[later]

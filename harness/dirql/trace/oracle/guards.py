@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -38,10 +37,17 @@ class Guard:
 
 @dataclass(frozen=True)
 class Guards:
-    """Service routines and synchronised routines."""
+    """Service routines and synchronised routines.
+
+    Attributes:
+        isrs: runs of service routines.
+        syncs: runs of synchronised routines.
+        conflicts: beginnings (earlier, later) of runs that overlap though one lock guards both.
+    """
 
     isrs: Guard
     syncs: Guard
+    conflicts: tuple[tuple[int, int], ...]
 
     def describe(self, trace: Trace, index: int, *, since: bool = False) -> str:
         """Say in words what began with record `index`."""
@@ -74,23 +80,20 @@ def find_guards(history: History) -> Guards:
         dropped=(release >= 0) & (end >= 0) & (release < end),
     )
     cut = len(starts[0])
-    return Guards(_part(guard, slice(None, cut)), _part(guard, slice(cut, None)))
+    return Guards(_part(guard, slice(None, cut)), _part(guard, slice(cut, None)), _conflicts(trace, guard))
 
 
 def _part(guard: Guard, which: slice) -> Guard:
     return Guard(*(getattr(guard, field.name)[which] for field in fields(guard)))
 
 
-def conflicts(trace: Trace, guards: Guards) -> Iterator[tuple[int, int]]:
-    """Yield the beginnings (earlier, later) of runs that overlap though one lock guards both."""
-    start = np.concatenate([guards.isrs.start, guards.syncs.start])
-    end = np.concatenate([guards.isrs.end, guards.syncs.end])
-    _, domain = factorize(np.concatenate([guards.isrs.domain, guards.syncs.domain]))
-    last = int(trace.time[-1]) if len(trace) else 0
-    until = np.where(end >= 0, trace.time[end], last) if len(trace) else end
-    earlier, later = overlaps(domain, trace.time[start], until, trace.skew_ticks)
-    for one, other in zip(start[earlier], start[later], strict=True):
-        yield int(one), int(other)
+def _conflicts(trace: Trace, runs: Guard) -> tuple[tuple[int, int], ...]:
+    if not len(runs.start):
+        return ()
+    _, domain = factorize(runs.domain)
+    until = np.where(runs.end >= 0, trace.time[runs.end], trace.time[-1])
+    earlier, later = overlaps(domain, trace.time[runs.start], until, trace.skew_ticks)
+    return tuple(zip(runs.start[earlier].tolist(), runs.start[later].tolist(), strict=True))
 
 
 def _last_acquired(history: History, start: Indices) -> Words:

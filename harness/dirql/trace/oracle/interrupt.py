@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from dirql.trace.history import History
-from dirql.trace.oracle.guards import Guard, Guards, conflicts
+from dirql.trace.oracle.guards import Guard, Guards
 from dirql.trace.oracle.verdict import Clause, Finding
 
 INT_1 = Clause(
@@ -34,7 +34,7 @@ def judge(history: History, guards: Guards) -> list[Finding]:
             [index],
             [trace.arg1[index]] if what.startswith("entered") else [],
         )
-    for one, other in conflicts(trace, guards):
+    for one, other in guards.conflicts:
         if trace.event[one] == trace.event[other] == trace.meta.events["SyncEnter"]:
             continue
         finding.add(

@@ -2,7 +2,8 @@
 """SPIN-1: a spin lock has at most one holder at any instant.
 
 LockAcquired is recorded after the acquisition and LockReleased before the release, so the interval between them lies
-inside the true one: two of different CPUs that overlap by more than the clocks' skew are proof.
+inside the true one: two of different CPUs that overlap by more than the clocks' skew are proof. These two events are
+for exclusive acquisitions only; a reader/writer lock that is acquired shared must not be recorded by them.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import numpy as np
 
 from dirql.trace.history import DISPATCH_LEVEL, History
 from dirql.trace.intervals import factorize, stable_groups
-from dirql.trace.oracle.guards import Guards, conflicts
+from dirql.trace.oracle.guards import Guards
 from dirql.trace.oracle.interrupt import judge_level, judge_lock
 from dirql.trace.oracle.verdict import Clause, Finding
 from dirql.trace.schema import Indices
@@ -29,7 +29,7 @@ def judge(history: History, guards: Guards) -> list[Finding]:
     trace = history.trace
     judge_level(history, guards.syncs, "the synchronised routine", finding)
     judge_lock(history, guards.syncs, "the synchronised routine", finding)
-    for one, other in conflicts(trace, guards):
+    for one, other in guards.conflicts:
         if trace.event[one] == trace.event[other] == trace.meta.events["IsrEnter"]:
             continue
         finding.add(
