@@ -96,7 +96,7 @@ static DECLSPEC_NOINLINE VOID FaultTriple(VOID) {
 static DECLSPEC_NOINLINE VOID FaultSpin(VOID) {
     InterlockedIncrement(&FaultReady);
     for (;;) {
-        YieldProcessor(); /* here: spin */
+        __asm__ volatile("pause"); /* here: spin */
     }
 }
 

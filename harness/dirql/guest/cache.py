@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_FORMAT = 2
+_FORMAT = 3
 
 
 def cache_folder() -> Path:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import TYPE_CHECKING, Any
 
 from dirql.guest.layout import DebugInfo, Field, Structure, Variable
@@ -78,7 +79,7 @@ def _file_names(program: Any) -> dict[int, str]:  # noqa: ANN401
         name = _text(entry.name)
         folder_index = entry.dir_index - (0 if header.version >= 5 else 1)
         folder = directories[folder_index] if 0 <= folder_index < len(directories) else ""
-        names[at] = name if not folder or name.startswith("/") else f"{folder}/{name}".removeprefix("./")
+        names[at] = posixpath.normpath(posixpath.join(folder, name))
     return names
 
 
