@@ -9,8 +9,8 @@
 #include "../ke/ki.h"
 #include "../mm/mi.h"
 
-#define TRACE_DEFAULT_RECORDS 16384
-#define TRACE_DEFAULT_TOTAL   65536 /* records in all rings together, where a ring is not sized by the host */
+#define TRACE_DEFAULT_RECORDS 32768
+#define TRACE_DEFAULT_TOTAL   131072 /* records in all rings together, where a ring is not sized by the host */
 #define TRACE_MINIMUM_RECORDS 1024
 
 TRACE_CONTROL TraceControl;

@@ -345,6 +345,7 @@ class Machine:
         def prepare(ram: GuestRam) -> None:
             del ram
             self.link.forget()
+            self._clear_rings()
             self._write_options()
 
         self.session.reset(prepare, deadline)
@@ -396,6 +397,16 @@ class Machine:
         options.set("DpcPlacement", placements[f"DpcPlacement{placement[self.config.dpc_placement]}"])
         options.set("ClockPeriod100ns", self.config.clock_100ns)
         options.set("Magic", _OPTIONS_MAGIC)
+
+    def _clear_rings(self) -> None:
+        """Clear what was written to the trace rings: a new boot must not seem to have completed an old record."""
+        record = self.kernel.debug.structure("TRACE_RECORD")
+        ram = self.session.ram.view()
+        for cpu in range(self.cpus):
+            view = self.memory.variable("TraceRing", "TRACE_RING", cpu)
+            size = min(view.get("Head"), view.get("Mask") + 1) * record.size
+            at = view.get("RecordsPhysical")
+            ram[at : at + size] = bytes(size)
 
     def _frame_bytes(self, data: bytes) -> None:
         self.link.feed(data)

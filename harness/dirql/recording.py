@@ -136,7 +136,7 @@ class Recording:
                 mask=self.machine.config.trace_mask,
                 lost=collected.lost,
                 cut=collected.cut,
-                horizon=None if not collected.cut else collected.horizon,
+                horizon=collected.horizon,
                 symbols=symbols,
                 accounting=self.accounting,
                 notes=collected.notes,
