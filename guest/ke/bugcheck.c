@@ -100,10 +100,11 @@ VOID KiEndMachine(HOST_EXIT exit) {
 VOID NTAPI KeBugCheckEx(ULONG BugCheckCode, ULONG_PTR P1, ULONG_PTR P2, ULONG_PTR P3, ULONG_PTR P4) {
     KI_TRAP_FRAME frame;
     RtlZeroMemory(&frame, sizeof frame);
-    /* This routine is the innermost frame, as in a debugger's stack; its caller is the next link of the chain. */
-    frame.Rbp = (ULONG64)__builtin_frame_address(0);
+    /* As they were when this routine was entered: it is the innermost frame, as in a debugger's stack. */
+    ULONG64 *link = __builtin_frame_address(0);
     frame.Rip = (ULONG64)KeBugCheckEx;
-    frame.Rsp = frame.Rbp;
+    frame.Rbp = link[0];
+    frame.Rsp = (ULONG64)(link + 1);
     __asm__("mov %%rbx, %0\n\tmov %%rsi, %1\n\tmov %%rdi, %2\n\tmov %%r12, %3\n\tmov %%r13, %4\n\tmov %%r14, %5\n\t"
             "mov %%r15, %6\n\tpushfq\n\tpopq %7"
             : "=m"(frame.Rbx), "=m"(frame.Rsi), "=m"(frame.Rdi), "=m"(frame.R12), "=m"(frame.R13), "=m"(frame.R14),

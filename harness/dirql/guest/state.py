@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 FLAG = int.from_bytes(b"BUGCHECK", "little")
 _FRAMES = 16
+_PUSH_RBP = b"\x55"  # how a function with a frame begins
+_RET = b"\xc3"
 _CPU = re.compile(r"^CPU#(\d+)", re.MULTILINE)
 _REGISTER = re.compile(r"\b(RIP|RSP|RBP)\s*=\s*([0-9a-fA-F]+)")
 
@@ -69,21 +71,26 @@ class BugCheckRecord:
         for number in range(self._view.get("ProcessorCount")):
             cpu = self._view.inner("Cpu", number)
             if cpu.get("Valid"):
-                stack = walk_stack(self._memory, symbols, cpu.get("Rbp"))
                 rip = cpu.get("Rip")
+                stack = walk_stack(self._memory, symbols, rip, cpu.get("Rsp"), cpu.get("Rbp"))
                 found.append(CpuState(number, rip, cpu.get("Cr8"), symbols.where(rip), stack))
         return tuple(found)
 
 
-def walk_stack(memory: GuestMemory, symbols: Symbolizer, frame: int) -> tuple[str, ...]:
+def walk_stack(memory: GuestMemory, symbols: Symbolizer, rip: int, rsp: int, frame: int) -> tuple[str, ...]:
     """Follow the chain of frame pointers; a trap frame is a link of it too.
 
     Args:
         memory: the guest's memory.
         symbols: names the return addresses; the walk ends where none fits.
+        rip: instruction pointer: a function that has made no frame yet, or makes none, returns to what RSP points at.
+        rsp: stack pointer.
         frame: RBP.
     """
     found: list[str] = []
+    first = _frameless_return(memory, symbols, rip, rsp)
+    if first is not None:
+        found.append(symbols.where(first, returned=True))
     while frame and frame % 8 == 0 and len(found) < _FRAMES:
         try:
             following, returned = memory.load64(frame), memory.load64(frame + 8)
@@ -96,6 +103,22 @@ def walk_stack(memory: GuestMemory, symbols: Symbolizer, frame: int) -> tuple[st
             break
         frame = following
     return tuple(found)
+
+
+def _frameless_return(memory: GuestMemory, symbols: Symbolizer, rip: int, rsp: int) -> int | None:
+    """Where a function without a frame of its own returns to; None where RBP is its frame, or nothing is known."""
+    function = symbols.function(rip)
+    if function is None:
+        return None
+    start = rip - function[1]
+    try:
+        pushed = memory.read(start, 1) == _PUSH_RBP and rip != start
+        if pushed and rip != start + 1 and memory.read(rip, 1) != _RET:
+            return None
+        returned = memory.load64(rsp + 8 if pushed and rip == start + 1 else rsp)
+    except DirqlError:
+        return None
+    return returned if symbols.function(returned - 1) is not None else None
 
 
 def parse_registers(text: str, irqls: Sequence[int], memory: GuestMemory, symbols: Symbolizer) -> tuple[CpuState, ...]:
@@ -117,7 +140,7 @@ def parse_registers(text: str, irqls: Sequence[int], memory: GuestMemory, symbol
         halted = " HLT=1" in registers
         rip = values.get("RIP", 0)
         where = symbols.where(rip) + (", halted" if halted else "")
-        stack = walk_stack(memory, symbols, values.get("RBP", 0))
+        stack = walk_stack(memory, symbols, rip, values.get("RSP", 0), values.get("RBP", 0))
         found.append(CpuState(int(number), rip, irqls[int(number)], where, stack))
     return tuple(found)
 
