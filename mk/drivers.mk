@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Drivers, each a PE image made as its user would make one: NAME.c or NAME/*.c in one of these folders becomes NAME.sys.
-DRIVER_ROOTS := guest/drivers:$(BUILD)/drivers tests/drivers:$(BUILD)/tests
+DRIVER_ROOTS := guest/drivers:$(BUILD)/drivers bench/drivers:$(BUILD)/drivers tests/drivers:$(BUILD)/tests
 
 # The image is the same bytes whenever and wherever it is built: no time stamp, no path of the checkout. Relocations stay
 # (the loader chooses the base), debug information stays, and so do frame pointers, for the stacks in a dossier.
@@ -10,7 +10,8 @@ DRIVER_CFLAGS := -std=gnu11 -O2 -g -fno-omit-frame-pointer -ffile-prefix-map=$(C
 	-Iguest/include/driver -isystem $(MINGW_INCLUDE)/ddk
 DRIVER_LDFLAGS := -shared -nostdlib -Wl,--subsystem,native -Wl,-e,DriverEntry -Wl,--dynamicbase \
 	-Wl,--image-base,0x140000000 -Wl,--no-insert-timestamp -Wl,--exclude-all-symbols
-DRIVER_LIBS := -lntoskrnl -lhal
+DRIVER_LIBS := -L$(BUILD)/lib -ldirql -lntoskrnl -lhal
+DRIVER_IMPORTS := $(BUILD)/lib/libdirql.a
 
 # $(call driver,root,folder,name): the rule for one image.
 define driver
@@ -33,7 +34,12 @@ $(DRIVER_OBJECTS): $(BUILD)/obj/%.o: % mk/drivers.mk
 	$(call say,CC,$<)
 	$(Q)$(MINGW_CC) $(DRIVER_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(DRIVER_IMAGES):
+$(DRIVER_IMPORTS): guest/include/driver/dirql.def
+	@mkdir -p $(@D)
+	$(call say,LIB,$@)
+	$(Q)$(MINGW_DLLTOOL) --input-def $< --output-lib $@
+
+$(DRIVER_IMAGES): | $(DRIVER_IMPORTS)
 	@mkdir -p $(@D)
 	$(call say,SYS,$@)
 	$(Q)$(MINGW_CC) $(DRIVER_LDFLAGS) -o $@ $^ $(DRIVER_LIBS)

@@ -57,6 +57,7 @@ def small_checkout(checkout: Path) -> Path:
     """Lay out a checkout that builds drivers only."""
     (checkout / "mk").mkdir(parents=True)
     shutil.copytree(CHECKOUT / "mk", checkout / "mk", dirs_exist_ok=True)
+    shutil.copytree(CHECKOUT / "guest/include/driver", checkout / "guest/include/driver")
     (checkout / "Makefile").write_text(
         "include mk/common.mk mk/drivers.mk\n.DEFAULT_GOAL := all\nall: $(DRIVER_IMAGES)\n"
     )
