@@ -365,6 +365,7 @@ class Machine:
 
     def close(self) -> None:
         """End the machine. Nothing of it is left but its folder. Safe to call again."""
+        self.session.watch.explain = None  # the memory that an explanation is read from goes with it
         self.session.close()
 
     def __enter__(self) -> Self:
@@ -436,7 +437,7 @@ class Machine:
             self._explaining.now = False
 
     def _explained(self, error: DirqlError) -> DirqlError:
-        if isinstance(error, MachineLost) and self.bugcheck.complete:
+        if isinstance(error, MachineLost | LaunchError) and self.bugcheck.complete:
             error = self._bugcheck_error()
         elif isinstance(error, MachineLost | LaunchError):
             return self._exit_error() or error
