@@ -3,9 +3,10 @@
 DRIVER_ROOTS := guest/drivers:$(BUILD)/drivers bench/drivers:$(BUILD)/drivers tests/drivers:$(BUILD)/tests
 
 # The image is the same bytes whenever and wherever it is built: no time stamp, no path of the checkout. Relocations stay
-# (the loader chooses the base), debug information stays, and so do frame pointers, for the stacks in a dossier.
+# (the loader chooses the base), debug information stays, and so do frame pointers, for the stacks in a dossier; they form
+# a chain only without unwind tables, whose rules want the frame pointer elsewhere.
 # min-pagesize: the headers' KeGetCurrentProcessorNumber reads GS:[184h], which gcc would take for a read near address 0.
-DRIVER_CFLAGS := -std=gnu11 -O2 -g -fno-omit-frame-pointer -ffile-prefix-map=$(CURDIR)=. \
+DRIVER_CFLAGS := -std=gnu11 -O2 -g -fno-omit-frame-pointer -fno-asynchronous-unwind-tables -ffile-prefix-map=$(CURDIR)=. \
 	-Wall -Wextra -Werror -Wshadow -Wundef -Wvla -Wstrict-prototypes --param=min-pagesize=0 \
 	-Iguest/include/driver -isystem $(MINGW_INCLUDE)/ddk
 DRIVER_LDFLAGS := -shared -nostdlib -Wl,--subsystem,native -Wl,-e,DriverEntry -Wl,--dynamicbase \
