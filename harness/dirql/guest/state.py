@@ -107,15 +107,18 @@ def walk_stack(memory: GuestMemory, symbols: Symbolizer, rip: int, rsp: int, fra
 
 def _frameless_return(memory: GuestMemory, symbols: Symbolizer, rip: int, rsp: int) -> int | None:
     """Where a function without a frame of its own returns to; None where RBP is its frame, or nothing is known."""
-    function = symbols.function(rip)
-    if function is None:
+    module, function = symbols.module(rip), symbols.function(rip)
+    if module is not None and module.image is None:
         return None
-    start = rip - function[1]
     try:
-        pushed = memory.read(start, 1) == _PUSH_RBP and rip != start
-        if pushed and rip != start + 1 and memory.read(rip, 1) != _RET:
-            return None
-        returned = memory.load64(rsp + 8 if pushed and rip == start + 1 else rsp)
+        if function is None:  # no code: it was called there just now, through a bad pointer
+            returned = memory.load64(rsp)
+        else:
+            start = rip - function[1]
+            pushed = rip != start and memory.read(start, 1) == _PUSH_RBP
+            if pushed and rip != start + 1 and memory.read(rip, 1) != _RET:
+                return None
+            returned = memory.load64(rsp + 8 if pushed and rip == start + 1 else rsp)
     except DirqlError:
         return None
     return returned if symbols.function(returned - 1) is not None else None
