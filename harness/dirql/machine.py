@@ -465,6 +465,8 @@ class Machine:
         exits = self.kernel.debug.enumeration("HOST_EXIT")
         names = {value << 1 | 1: name for name, value in exits.items()}
         name = names.get(self.session.process.returncode or 0, "")
+        if name == "HostExitRequested":
+            return MachineLost(_EXITS[name])
         return LaunchError(_EXITS[name]) if name in _EXITS else None
 
     def _learn_modules(self) -> None:
