@@ -16,6 +16,7 @@ typedef enum _FAULT_KIND {
     FaultKindOverflow = 7,
     FaultKindBugCheck = 8, /* 0xE2 with parameters CPU, 2, 3, 4 */
     FaultKindTriple = 9,
+    FaultKindCallNull = 10,
 } FAULT_KIND;
 
 typedef enum _FAULT_OTHERS {
@@ -59,6 +60,11 @@ static DECLSPEC_NOINLINE VOID FaultExecuteData(VOID) {
     FaultResult = 1;
 }
 
+static DECLSPEC_NOINLINE VOID FaultCallNull(VOID) {
+    ((VOID(NTAPI *)(VOID))(ULONG_PTR)FaultZero)(); /* here: call null */
+    FaultResult = 1;
+}
+
 static DECLSPEC_NOINLINE VOID FaultDivide(VOID) {
     FaultResult = 1000 / FaultZero; /* here: divide */
 }
@@ -96,7 +102,7 @@ static DECLSPEC_NOINLINE VOID FaultTriple(VOID) {
 static DECLSPEC_NOINLINE VOID FaultSpin(VOID) {
     InterlockedIncrement(&FaultReady);
     for (;;) {
-        __asm__ volatile("pause"); /* here: spin */
+        __asm__ volatile("pause");
     }
 }
 
@@ -125,6 +131,9 @@ static VOID FaultDo(VOID) {
         break;
     case FaultKindBugCheck:
         FaultBugCheck();
+        break;
+    case FaultKindCallNull:
+        FaultCallNull();
         break;
     case FaultKindTriple:
         FaultTriple();
