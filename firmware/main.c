@@ -101,10 +101,9 @@ unsigned long long firmware_main(void);
 unsigned long long firmware_main(void) {
     BOOT_BLOCK *block = (BOOT_BLOCK *)BOOT_BLOCK_ADDRESS;
     const GUEST_HEADER *guest = (const GUEST_HEADER *)GUEST_HEADER_ADDRESS;
-    unsigned char *bytes = (unsigned char *)block;
-    for (unsigned int i = 0; i < sizeof *block; i++) {
-        bytes[i] = 0;
-    }
+    void *destination = block;
+    unsigned long long words = sizeof *block / sizeof(unsigned long long);
+    __asm__ volatile("rep stosq" : "+D"(destination), "+c"(words) : "a"(0ull) : "memory");
     scan_out8(PIC1_MASK, 0xff);
     scan_out8(PIC2_MASK, 0xff);
     block->ProcessorCount = processor_count();

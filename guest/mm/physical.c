@@ -19,10 +19,15 @@ static BOOLEAN MiIsUsed(ULONG64 page) {
     return (MiBitmap[page / 64] >> (page & 63u) & 1u) != 0;
 }
 
+/* Word by word: at start-up this is most of what there is to do. */
 static VOID MiMark(ULONG64 first, ULONG64 count, BOOLEAN used) {
-    for (ULONG64 page = first; page < first + count; page++) {
-        ULONG64 bit = 1ull << (page & 63u);
-        MiBitmap[page / 64] = used ? MiBitmap[page / 64] | bit : MiBitmap[page / 64] & ~bit;
+    ULONG64 limit = first + count;
+    for (ULONG64 page = first; page < limit;) {
+        ULONG64 bits = 64 - (page & 63u);
+        bits = bits < limit - page ? bits : limit - page;
+        ULONG64 mask = (bits == 64 ? ~0ull : (1ull << bits) - 1) << (page & 63u);
+        MiBitmap[page / 64] = used ? MiBitmap[page / 64] | mask : MiBitmap[page / 64] & ~mask;
+        page += bits;
     }
 }
 
@@ -53,10 +58,17 @@ VOID MiInitializePhysical(const BOOT_BLOCK *block) {
 
 static ULONG64 MiFindRun(ULONG64 from, ULONG64 limit, ULONG64 count) {
     ULONG64 run = 0;
-    for (ULONG64 page = from; page < limit; page++) {
-        run = MiIsUsed(page) ? 0 : run + 1;
-        if (run == count) {
-            return page + 1 - count;
+    for (ULONG64 page = from; page < limit;) {
+        ULONG64 step = 1;
+        if ((page & 63u) == 0 && MiBitmap[page / 64] == 0) {
+            step = 64; /* a whole word of free pages */
+            run += step;
+        } else {
+            run = MiIsUsed(page) ? 0 : run + 1;
+        }
+        page += step;
+        if (run >= count) {
+            return page - run;
         }
     }
     return 0;
