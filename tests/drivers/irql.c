@@ -87,8 +87,8 @@ static BOOLEAN NTAPI IrqlIsr(PKINTERRUPT Interrupt, PVOID ServiceContext) {
         IrqlLog(IrqlEventResult, KeInsertQueueDpc(&IrqlDpcs[0], (PVOID)3, (PVOID)4));
     }
     if (IrqlTest.Isr == IrqlIsrHold) {
-        IoRequestDpc(IrqlDevice, NULL, NULL);
         DbgPrint("irql: isr 0x%02x holds CPU %u\n", vector, KeGetCurrentProcessorNumber());
+        IoRequestDpc(IrqlDevice, NULL, NULL);
         IrqlWaitForRelease();
     } else {
         DbgPrint("irql: isr 0x%02x on CPU %u\n", vector, KeGetCurrentProcessorNumber());

@@ -39,7 +39,9 @@ def test_every_cpu_works(cpus: int, mode: Mode, boot: Boot) -> None:
         grown = [after - earlier for earlier, after in zip(before, counters(machine, "IpiCount"), strict=True)]
         assert grown == [0] + [count] * (cpus - 1)
         for exercise in ("dpc", "lock"):
-            done = command(machine, f"run {exercise} {count}", rf"{exercise}: {cpus} CPUs, .*?(\d+)(?: runs)? of (\d+): (\w+)\r\n")
+            done = command(
+                machine, f"run {exercise} {count}", rf"{exercise}: {cpus} CPUs, .*?(\d+)(?: runs)? of (\d+): (\w+)\r\n"
+            )
             assert done.groups() == (str(count * cpus), str(count * cpus), "ok")
         first, second = (machine.link.request("Ping")[0] for _ in range(2))
         assert first < second  # the TSC

@@ -106,7 +106,8 @@ def test_a_fault_in_a_driver(
 
 
 @pytest.mark.parametrize(
-    ("kind", "marker", "code", "access"), [("ExecuteData", "execute data", 0xFC, 0x11), ("CallNull", "call null", 0x50, 8)]
+    ("kind", "marker", "code", "access"),
+    [("ExecuteData", "execute data", 0xFC, 0x11), ("CallNull", "call null", 0x50, 8)],
 )
 def test_a_call_through_a_bad_pointer_names_its_caller(
     machine: Machine, kind: str, marker: str, code: int, access: int
