@@ -89,7 +89,7 @@ def gdb_command(
     relay = [sys.executable, "-I", "-S", str(_HERE / "relay.py"), str(fd)]
     build = artifacts.build_folder()
     settings = {
-        "checkout": str(build.parent),
+        "sources": [str(build.parent), str(_HERE.parents[2])],
         "drivers": {driver.image.name: str(driver.image.path.resolve()) for driver in machine.drivers},
         "folders": [str(build / "drivers"), str(build / "tests")],
         "names": str(Path(ntstatus.__file__).resolve()),

@@ -99,7 +99,8 @@ def start() -> None:
     ListModules()
     BugCheck()
     gdb.unwinder.register_unwinder(None, DriverUnwinder(MODULES), replace=True)
-    gdb.execute(f"directory {SETTINGS['checkout']}", to_string=True)
+    for folder in reversed(SETTINGS["sources"]):  # the last one given is looked at first
+        gdb.execute(f'directory "{folder}"', to_string=True)
     gdb.execute(f"target remote | {SETTINGS['relay']}", to_string=True)
     MODULES.refresh()
     if gdb.lookup_global_symbol("IopStartDriver") is not None:

@@ -117,6 +117,8 @@ class DriverUnwinder(gdb.unwinder.Unwinder):
             )
         except gdb.MemoryError:
             return None
+        if caller is None:
+            return None
         found = pending.create_unwind_info(_FrameId(gdb.Value(caller.rsp).cast(word), gdb.Value(caller.function)))
         for name in REGISTERS:
             if name in caller.saved:

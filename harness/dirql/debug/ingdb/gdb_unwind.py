@@ -56,8 +56,8 @@ class _Function(NamedTuple):
     info: int
 
 
-def unwind(base: int, rip: int, register: Register, read: Read) -> Caller:
-    """Return the caller of the routine that executes at `rip`.
+def unwind(base: int, rip: int, register: Register, read: Read) -> Caller | None:
+    """Return the caller of the routine that executes at `rip`; None where the image has no unwind tables.
 
     Args:
         base: where the image is.
@@ -67,7 +67,10 @@ def unwind(base: int, rip: int, register: Register, read: Read) -> Caller:
     """
     rsp = register("rsp")
     saved: dict[str, int] = {}
-    function = _find(base, rip - base, read)
+    table = _table(base, read)
+    if not table:
+        return None
+    function = next((entry for entry in table if entry.begin <= rip - base < entry.end), None)
     if function is None:  # a leaf: it changes neither stack nor nonvolatile registers
         return Caller(rip, _word(read, rsp), rsp + 8, saved)
     start = base + function.begin
@@ -107,16 +110,12 @@ def _word(read: Read, address: int) -> int:
     return int.from_bytes(read(address, 8), "little")
 
 
-def _find(base: int, offset: int, read: Read) -> _Function | None:
+def _table(base: int, read: Read) -> list[_Function]:
     header = base + int.from_bytes(read(base + _PE_POINTER, 4), "little")
-    table, size = struct.unpack("<II", read(header + _EXCEPTION_DIRECTORY, 8))
-    if size == 0:
-        return None
-    for entry in struct.iter_unpack("<III", read(base + table, size - size % 12)):
-        function = _Function(*entry)
-        if function.begin <= offset < function.end:
-            return function
-    return None
+    at, size = struct.unpack("<II", read(header + _EXCEPTION_DIRECTORY, 8))
+    return (
+        [_Function(*entry) for entry in struct.iter_unpack("<III", read(base + at, size - size % 12))] if size else []
+    )
 
 
 def _read_info(at: int, read: Read) -> tuple[int, list[tuple[int, int, int, int]], int, int, _Function]:
