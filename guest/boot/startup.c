@@ -10,7 +10,8 @@
 #include "../monitor/monitor.h"
 #include "../trace/trace.h"
 
-#define KI_STACK_PAGES 8
+#define KI_STACK_PAGES           8
+#define KI_EMERGENCY_STACK_PAGES 2
 
 HOST_BOOT_OPTIONS HostBootOptions __attribute__((section(".hostoptions,\"aw\",@nobits#")));
 
@@ -40,11 +41,26 @@ static VOID KiTakeBootOptions(VOID) {
     }
 }
 
-static VOID KiCreateIdleStacks(VOID) {
+static VOID KiCreateStacks(VOID) {
     for (ULONG cpu = 0; cpu < KiProcessorCount; cpu++) {
         KiPcr[cpu].Prcb.StackTop = MiCreateStack(KI_STACK_PAGES);
-        KiCreateEmergencyStacks(cpu);
+        for (ULONG i = 0; i < KI_EMERGENCY_STACKS; i++) {
+            KiSetEmergencyStack(cpu, i, MiCreateStack(KI_EMERGENCY_STACK_PAGES));
+        }
     }
+}
+
+static VOID KiCreateTraceRings(VOID) {
+    ULONG records = TraceRecordsPerRing(KiProcessorCount);
+    ULONG64 pages = BYTES_TO_PAGES((ULONG64)records * sizeof(TRACE_RECORD));
+    for (ULONG cpu = 0; cpu < KiProcessorCount; cpu++) {
+        ULONG64 physical = MiAllocatePages(pages);
+        if (physical == 0) {
+            KeBugCheckEx(INSTALL_MORE_MEMORY, pages, cpu, KiProcessorCount, MiFreePageCount());
+        }
+        TraceSetRing(cpu, physical, MiPhysicalToVirtual(physical), records);
+    }
+    TraceStart(KiProcessorCount);
 }
 
 /* On the boot CPU's own guarded stack. */
@@ -65,12 +81,12 @@ VOID KiSystemStartup(ULONG64 boot_block, ULONG64 pvh_start_info) {
     KiProcessorCount = KiBootBlock.ProcessorCount;
     MiInitializePhysical(&KiBootBlock);
     MiBuildPageTables(&KiBootBlock);
-    lapic_map();
+    lapic_use(MiMapDevice(LAPIC_PHYSICAL, PAGE_SIZE));
     lapic_enable();
-    ioapic_map();
+    ioapic_use(MiMapDevice(IOAPIC_PHYSICAL, PAGE_SIZE));
     HalpInitializePci(&KiBootBlock);
-    KiCreateIdleStacks();
-    TraceInitialize(KiProcessorCount);
+    KiCreateStacks();
+    KiCreateTraceRings();
     KiInitializeDpcQueues(KiProcessorCount);
     KiConnectDpcInterrupt();
     KiConnectClock();

@@ -2,7 +2,7 @@
 /* The tick: each CPU's own local APIC timer at CLOCK_LEVEL. The timer counts nanoseconds (QEMU's runs at 1 GHz). */
 #include "hal.h"
 
-#include "../ke/ki.h"
+#include "../include/vectors.h"
 #include "regs.h"
 
 VOID HalpStartClock(ULONG period_100ns) {

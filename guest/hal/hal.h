@@ -11,8 +11,8 @@
 #define HAL_NO_CPU 0xff
 
 /* hal/lapic.c: the local APIC of the current CPU. */
-VOID lapic_map(VOID);    /* boot CPU, once, PASSIVE_LEVEL, before any other routine here */
-VOID lapic_enable(VOID); /* each CPU: enabled, LINT1 = NMI, everything else masked */
+VOID lapic_use(volatile VOID *registers); /* boot CPU, once, before any other routine here */
+VOID lapic_enable(VOID);                  /* each CPU: enabled, LINT1 = NMI, everything else masked */
 ULONG lapic_id(VOID);
 BOOLEAN lapic_is_x2apic(VOID);
 VOID lapic_eoi(VOID);
@@ -27,7 +27,7 @@ BOOLEAN lapic_requested(ULONG vector);
 VOID lapic_timer_periodic(ULONG vector, ULONG ticks); /* ticks of 1 ns on QEMU, 0 stops it */
 
 /* hal/ioapic.c: one I/O APIC of 24 pins. */
-VOID ioapic_map(VOID);                                                    /* boot CPU, once: every pin masked */
+VOID ioapic_use(volatile VOID *registers);                                /* boot CPU, once: every pin masked */
 VOID ioapic_route(ULONG pin, ULONG vector, ULONG apic_id, BOOLEAN level); /* unmasks it; level lines are active low */
 VOID ioapic_mask(ULONG pin);
 
@@ -39,11 +39,16 @@ ULONG HalpReadConfig(ULONG location, ULONG offset);
 VOID HalpWriteConfig(ULONG location, ULONG offset, ULONG value);
 ULONG HalpFindCapability(ULONG location, UCHAR id); /* configuration offset, 0 if there is none */
 
-/* hal/msi.c: MSI-X (and MSI with one message). PASSIVE_LEVEL to set up; to retarget, any IRQL. */
+/*
+ * hal/msi.c: MSI-X (and MSI with one message). table: the mapped MSI-X table, NULL for MSI. PASSIVE_LEVEL to set up; to
+ * retarget, any IRQL.
+ */
 ULONG HalpMessageCount(ULONG location); /* messages that the function can send, 0 for none */
-NTSTATUS HalpEnableMessages(ULONG location);
+/* Where the MSI-X table is. FALSE: the function has none. *bytes is 0 where the table lies outside its BAR. */
+BOOLEAN HalpFindMessageTable(ULONG location, ULONG64 *physical, ULONG64 *bytes);
+VOID HalpEnableMessages(ULONG location, volatile ULONG *table); /* each message masked */
 VOID HalpDisableMessages(ULONG location);
-VOID HalpSetMessage(ULONG location, ULONG message, ULONG vector, ULONG apic_id, BOOLEAN masked);
+VOID HalpSetMessage(ULONG location, volatile ULONG *table, ULONG message, ULONG vector, ULONG apic_id, BOOLEAN masked);
 
 /* hal/uart.c: two 16550 ports; interrupts on received data. */
 VOID uart_initialize(USHORT port, UCHAR fifo_control);

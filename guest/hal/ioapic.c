@@ -5,8 +5,7 @@
  */
 #include "hal.h"
 
-#include "../ke/ki.h"
-#include "../mm/mi.h"
+#include "../include/highlock.h"
 #include "regs.h"
 
 static volatile UCHAR *IoApicBase;
@@ -22,8 +21,8 @@ static ULONG ioapic_read(ULONG index) {
     return *(volatile ULONG *)(IoApicBase + IOAPIC_WINDOW);
 }
 
-VOID ioapic_map(VOID) {
-    IoApicBase = MiMapDevice(IOAPIC_PHYSICAL, PAGE_SIZE);
+VOID ioapic_use(volatile VOID *registers) {
+    IoApicBase = registers;
     ULONG pins = (ioapic_read(IOAPIC_VERSION) >> 16 & 0xffu) + 1;
     for (ULONG pin = 0; pin < pins; pin++) {
         ioapic_write(IOAPIC_REDIRECTION + pin * 2, IOAPIC_MASKED);

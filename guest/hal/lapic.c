@@ -5,8 +5,8 @@
  */
 #include "hal.h"
 
-#include "../ke/ki.h"
-#include "../mm/mi.h"
+#include "../include/highlock.h"
+#include "../include/vectors.h"
 #include "regs.h"
 
 static volatile UCHAR *LapicBase;
@@ -43,11 +43,11 @@ static VOID lapic_command(ULONG apic_id, ULONG command) {
     KiRestoreInterrupts(flags);
 }
 
-VOID lapic_map(VOID) {
+VOID lapic_use(volatile VOID *registers) {
     ULONG a, b, c, d;
     __asm__("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(1), "c"(0));
     LapicX2 = (c >> 21 & 1u) != 0;
-    LapicBase = MiMapDevice(LAPIC_PHYSICAL, PAGE_SIZE);
+    LapicBase = registers;
 }
 
 VOID lapic_enable(VOID) {

@@ -5,8 +5,8 @@
  */
 #include "hal.h"
 
+#include "../include/highlock.h"
 #include "../include/pciscan.h"
-#include "../ke/ki.h"
 
 #define PCI_STATUS_CAPABILITIES 0x100000u
 #define PCI_CAPABILITY_POINTER  0x34

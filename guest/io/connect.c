@@ -1,62 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * IoConnectInterrupt and IoConnectInterruptEx: from a device's resources to interrupt objects, and the routing of its
- * line or messages to CPUs. Message n of a device goes to CPU n modulo the number of CPUs until it is retargeted.
+ * line to a CPU. Messages are connected in io/messages.c.
  */
 #include "iop.h"
 
 #include "../hal/hal.h"
-
-#define POOL_TAG_MESSAGES 'gsMI'
-
-static NTSTATUS IopConnectMessages(IOP_PDO *pdo, const IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS *p) {
-    ULONG64 bytes = FIELD_OFFSET(IO_INTERRUPT_MESSAGE_INFO, MessageInfo) +
-        pdo->MessageCount * sizeof(IO_INTERRUPT_MESSAGE_INFO_ENTRY);
-    PIO_INTERRUPT_MESSAGE_INFO table = ExAllocatePoolWithTag(NonPagedPool, bytes, POOL_TAG_MESSAGES);
-    if (table == NULL) {
-        return STATUS_INSUFFICIENT_RESOURCES;
-    }
-    RtlZeroMemory(table, bytes);
-    table->UnifiedIrql = p->SynchronizeIrql > pdo->Irql ? p->SynchronizeIrql : pdo->Irql;
-    table->MessageCount = pdo->MessageCount;
-    *p->ConnectionContext.InterruptMessageTable = table; /* before the first message: the ISR may want it (INT-7) */
-    NTSTATUS status = HalpEnableMessages(pdo->Location);
-    for (ULONG i = 0; i < pdo->MessageCount && NT_SUCCESS(status); i++) {
-        KI_INTERRUPT_PARAMETERS parameters = {
-            .MessageServiceRoutine = p->MessageServiceRoutine,
-            .ServiceContext = p->ServiceContext,
-            .MessageId = i,
-            .SpinLock = p->SpinLock,
-            .Vector = pdo->MessageVector[i],
-            .Irql = pdo->Irql,
-            .SynchronizeIrql = table->UnifiedIrql,
-            .Mode = Latched,
-            .Cpu = i % KiProcessorCount,
-        };
-        PIO_INTERRUPT_MESSAGE_INFO_ENTRY entry = &table->MessageInfo[i];
-        status = KiConnectInterrupt(&parameters, &pdo->MessageInterrupt[i]);
-        entry->InterruptObject = pdo->MessageInterrupt[i];
-        entry->TargetProcessorSet = (KAFFINITY)1 << parameters.Cpu;
-        entry->MessageData = parameters.Vector;
-        entry->Vector = parameters.Vector;
-        entry->Irql = parameters.Irql;
-        entry->Mode = Latched;
-    }
-    for (ULONG i = 0; i < pdo->MessageCount && NT_SUCCESS(status); i++) {
-        HalpSetMessage(pdo->Location, i, pdo->MessageVector[i], KiPcr[i % KiProcessorCount].Prcb.ApicId, FALSE);
-    }
-    return status;
-}
-
-static VOID IopDisconnectMessages(IOP_PDO *pdo) {
-    HalpDisableMessages(pdo->Location);
-    for (ULONG i = 0; i < IOP_MAXIMUM_MESSAGES; i++) {
-        if (pdo->MessageInterrupt[i] != NULL) {
-            KiDisconnectInterrupt(pdo->MessageInterrupt[i]);
-            pdo->MessageInterrupt[i] = NULL;
-        }
-    }
-}
 
 /* The I/O APIC pin whose vector this is; BOOT_NO_PIN where the vector is a message's. */
 static ULONG IopPinOf(IOP_PDO *pdo, ULONG vector) {
@@ -83,12 +32,22 @@ static NTSTATUS IopConnectLine(IOP_PDO *pdo, const KI_INTERRUPT_PARAMETERS *give
         return STATUS_INVALID_PARAMETER;
     }
     parameters.Cpu = (ULONG)__builtin_ctzll(usable);
-    NTSTATUS status = KiConnectInterrupt(&parameters, interrupt);
+    PKINTERRUPT object = ExAllocatePoolWithTag(NonPagedPool, sizeof *object, POOL_TAG_INTERRUPT);
+    if (object == NULL) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
+    *interrupt = object; /* before the first interrupt: the service routine may want it (INT-7) */
+    NTSTATUS status = KiConnectInterrupt(object, &parameters);
+    if (!NT_SUCCESS(status)) {
+        *interrupt = NULL;
+        ExFreePoolWithTag(object, POOL_TAG_INTERRUPT);
+        return status;
+    }
     ULONG pin = IopPinOf(pdo, parameters.Vector);
-    if (NT_SUCCESS(status) && pin != BOOT_NO_PIN) {
+    if (pin != BOOT_NO_PIN) {
         ioapic_route(pin, parameters.Vector, KiPcr[parameters.Cpu].Prcb.ApicId, parameters.Mode == LevelSensitive);
     }
-    return status;
+    return STATUS_SUCCESS;
 }
 
 NTSTATUS NTAPI IoConnectInterrupt(PKINTERRUPT *InterruptObject, PKSERVICE_ROUTINE ServiceRoutine, PVOID ServiceContext,
@@ -114,6 +73,7 @@ NT_EXPORT(IoConnectInterrupt);
 VOID NTAPI IoDisconnectInterrupt(PKINTERRUPT InterruptObject) {
     ULONG vector = KiInterruptVector(InterruptObject);
     BOOLEAN last = KiDisconnectInterrupt(InterruptObject);
+    ExFreePoolWithTag(InterruptObject, POOL_TAG_INTERRUPT);
     ULONG pin = IopPinOf(IopFindByVector(vector), vector);
     if (last && pin != BOOT_NO_PIN) {
         ioapic_mask(pin);
@@ -147,7 +107,6 @@ static NTSTATUS IopConnectLineBased(const IO_CONNECT_INTERRUPT_LINE_BASED_PARAME
 
 NTSTATUS NTAPI IoConnectInterruptEx(PIO_CONNECT_INTERRUPT_PARAMETERS Parameters) {
     IOP_PDO *pdo;
-    NTSTATUS status;
     switch (Parameters->Version) {
     case CONNECT_FULLY_SPECIFIED:
     case CONNECT_FULLY_SPECIFIED_GROUP:
@@ -182,13 +141,7 @@ NTSTATUS NTAPI IoConnectInterruptEx(PIO_CONNECT_INTERRUPT_PARAMETERS Parameters)
         Parameters->Version = CONNECT_LINE_BASED;
         return IopConnectLineBased(&line);
     }
-    status = IopConnectMessages(pdo, &Parameters->MessageBased);
-    if (!NT_SUCCESS(status)) {
-        IopDisconnectMessages(pdo);
-        ExFreePoolWithTag(*Parameters->MessageBased.ConnectionContext.InterruptMessageTable, POOL_TAG_MESSAGES);
-        *Parameters->MessageBased.ConnectionContext.InterruptMessageTable = NULL;
-    }
-    return status;
+    return IopConnectMessages(pdo, &Parameters->MessageBased);
 }
 NT_EXPORT(IoConnectInterruptEx);
 
@@ -208,21 +161,6 @@ VOID NTAPI IoDisconnectInterruptEx(PIO_DISCONNECT_INTERRUPT_PARAMETERS Parameter
         return;
     }
     PIO_INTERRUPT_MESSAGE_INFO table = Parameters->ConnectionContext.InterruptMessageTable;
-    IopDisconnectMessages(IopFindByInterrupt(table->MessageInfo[0].InterruptObject));
-    ExFreePoolWithTag(table, POOL_TAG_MESSAGES);
+    IopDisconnectMessages(IopFindByInterrupt(table->MessageInfo[0].InterruptObject), table);
 }
 NT_EXPORT(IoDisconnectInterruptEx);
-
-NTSTATUS IopRetargetMessages(ULONG location, ULONG first_cpu) {
-    PDEVICE_OBJECT device = IopFindPdo(location);
-    if (device == NULL || IopPdoOf(device)->MessageInterrupt[0] == NULL) {
-        return STATUS_NO_SUCH_DEVICE;
-    }
-    IOP_PDO *pdo = IopPdoOf(device);
-    for (ULONG i = 0; i < pdo->MessageCount; i++) {
-        ULONG cpu = (first_cpu + i) % KiProcessorCount;
-        KiSetInterruptCpu(pdo->MessageInterrupt[i], cpu);
-        HalpSetMessage(location, i, pdo->MessageVector[i], KiPcr[cpu].Prcb.ApicId, FALSE);
-    }
-    return STATUS_SUCCESS;
-}

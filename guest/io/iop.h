@@ -12,6 +12,7 @@
 
 #define IOP_MAXIMUM_MESSAGES 64
 #define POOL_TAG_RESOURCES   'rseR'
+#define POOL_TAG_INTERRUPT   'tnIK'
 
 /* What the bus driver keeps in the extension of a physical device object. */
 typedef struct _IOP_PDO {
@@ -24,6 +25,8 @@ typedef struct _IOP_PDO {
     ULONG LineVector;   /* 0: none */
     ULONG MessageVector[IOP_MAXIMUM_MESSAGES];
     PKINTERRUPT MessageInterrupt[IOP_MAXIMUM_MESSAGES]; /* NULL: not connected */
+    volatile ULONG *MessageTable;                       /* mapped while connected; NULL for MSI */
+    ULONG64 MessageTableBytes;
 } IOP_PDO;
 
 VOID IopInitialize(VOID); /* boot CPU, once: the bus driver */
@@ -45,5 +48,7 @@ NTSTATUS IopAssignInterrupts(IOP_PDO *pdo);
 VOID IopReleaseInterrupts(IOP_PDO *pdo);
 PCM_RESOURCE_LIST IopBuildResources(const IOP_PDO *pdo, BOOLEAN translated);
 
-/* io/connect.c */
+/* io/messages.c. Connect: *p's table is set before the first interrupt. Retarget: message n to CPU (first_cpu + n). */
+NTSTATUS IopConnectMessages(IOP_PDO *pdo, const IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS *p);
+VOID IopDisconnectMessages(IOP_PDO *pdo, PIO_INTERRUPT_MESSAGE_INFO table);
 NTSTATUS IopRetargetMessages(ULONG location, ULONG first_cpu);

@@ -6,13 +6,13 @@
 #include "ki.h"
 
 #include "../hal/hal.h"
-#include "../monitor/monitor.h"
 
 #define PVPANIC_PORT     0x505
 #define PVPANIC_PANICKED 1
 #define FREEZE_SPINS     20000000u /* PAUSEs to wait for the others; one that never answers is left out of the record */
 
 KI_BUGCHECK_DATA KiBugCheckData;
+VOID (*KiReportBugCheck)(ULONG code);
 
 static volatile ULONG KiBugCheckOwner; /* CPU number + 1 of the first caller */
 static volatile LONG KiFrozen;         /* CPUs that have saved their registers */
@@ -85,7 +85,9 @@ VOID KiBugCheckFrame(ULONG code, ULONG64 p1, ULONG64 p2, ULONG64 p3, ULONG64 p4,
     KiSaveFrame(&KiBugCheckData.Cpu[prcb->Number], frame);
     KiFreezeOthers(prcb);
     __atomic_store_n(&KiBugCheckData.Flag, KI_BUGCHECK_FLAG, __ATOMIC_RELEASE);
-    MonitorReportBugCheck(code);
+    if (KiReportBugCheck != NULL) {
+        KiReportBugCheck(code);
+    }
     __outbyte(PVPANIC_PORT, PVPANIC_PANICKED); /* pauses the machine where the harness asked for that */
     KiEndMachine(HostExitBugCheck);
 }

@@ -5,18 +5,14 @@
  */
 #include "ki.h"
 
-#include "../mm/mi.h"
-
-#define SELECTOR_CODE         0x10
-#define SELECTOR_DATA         0x18
-#define SELECTOR_TSS          0x20
-#define GATE_INTERRUPT        0x8e00 /* present, DPL 0, 64-bit interrupt gate: IF is clear on entry */
-#define STUB_BYTES            16
-#define MSR_GS_BASE           0xc0000101
-#define CR0_VALUE             0x80010033ull /* PG, WP, NE, ET, MP, PE */
-#define CR4_VALUE             0x6e0ull      /* OSXMMEXCPT, OSFXSR, PGE, MCE, PAE */
-#define EMERGENCY_STACK_PAGES 2
-#define EMERGENCY_STACKS      3
+#define SELECTOR_CODE  0x10
+#define SELECTOR_DATA  0x18
+#define SELECTOR_TSS   0x20
+#define GATE_INTERRUPT 0x8e00 /* present, DPL 0, 64-bit interrupt gate: IF is clear on entry */
+#define STUB_BYTES     16
+#define MSR_GS_BASE    0xc0000101
+#define CR0_VALUE      0x80010033ull /* PG, WP, NE, ET, MP, PE */
+#define CR4_VALUE      0x6e0ull      /* OSXMMEXCPT, OSFXSR, PGE, MCE, PAE */
 
 typedef struct __attribute__((packed)) _KI_TSS {
     ULONG Reserved0;
@@ -114,8 +110,6 @@ VOID KiInitializeProcessor(ULONG number, ULONG apic_id) {
     __writecr8(HIGH_LEVEL);
 }
 
-VOID KiCreateEmergencyStacks(ULONG number) {
-    for (ULONG i = 0; i < EMERGENCY_STACKS; i++) {
-        KiDescriptors[number].Tss.Ist[i] = MiCreateStack(EMERGENCY_STACK_PAGES);
-    }
+VOID KiSetEmergencyStack(ULONG number, ULONG index, ULONG64 top) {
+    KiDescriptors[number].Tss.Ist[index] = top;
 }

@@ -8,17 +8,6 @@
 #include "../hal/hal.h"
 #include "../trace/trace.h"
 
-#define POOL_TAG_INTERRUPT 'tnIK'
-
-struct _KINTERRUPT {
-    struct _KINTERRUPT *Next; /* connection order */
-    KI_INTERRUPT_PARAMETERS Parameters;
-    PKSPIN_LOCK ActualLock;
-    KSPIN_LOCK OwnLock;
-    volatile LONG64 Count;
-    volatile LONG64 Claimed;
-};
-
 static struct _KINTERRUPT *volatile KiInterrupts[256];
 static ULONG64 KiVectorsTaken[4];      /* bit n of word w: vector 64 * w + n is allocated */
 static KSPIN_LOCK KiInterruptLock;     /* guards both, and the chains' links against a second writer */
@@ -96,21 +85,16 @@ static VOID KiTraceConnect(PKINTERRUPT interrupt) {
           p->Vector | (ULONG64)p->Irql << 8 | (ULONG64)p->SynchronizeIrql << 16 | (ULONG64)p->Cpu << 24);
 }
 
-NTSTATUS KiConnectInterrupt(const KI_INTERRUPT_PARAMETERS *parameters, PKINTERRUPT *interrupt) {
+NTSTATUS KiConnectInterrupt(PKINTERRUPT interrupt, const KI_INTERRUPT_PARAMETERS *parameters) {
     NTSTATUS status = STATUS_SUCCESS;
-    PKINTERRUPT object = ExAllocatePoolWithTag(NonPagedPool, sizeof *object, POOL_TAG_INTERRUPT);
-    if (object == NULL) {
-        return STATUS_INSUFFICIENT_RESOURCES;
-    }
-    RtlZeroMemory(object, sizeof *object);
-    object->Parameters = *parameters;
-    object->ActualLock = parameters->SpinLock != NULL ? parameters->SpinLock : &object->OwnLock;
-    *interrupt = object; /* before the first interrupt: the service routine may want it (INT-7) */
-    KiTraceConnect(object);
+    RtlZeroMemory(interrupt, sizeof *interrupt);
+    interrupt->Parameters = *parameters;
+    interrupt->ActualLock = parameters->SpinLock != NULL ? parameters->SpinLock : &interrupt->OwnLock;
+    KiTraceConnect(interrupt);
     KIRQL old = KiAcquireLockAtHigh(&KiInterruptLock);
     PKINTERRUPT head = KiInterrupts[parameters->Vector];
     if (head == NULL) {
-        __atomic_store_n(&KiInterrupts[parameters->Vector], object, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&KiInterrupts[parameters->Vector], interrupt, __ATOMIC_SEQ_CST);
         KiConnectVector(parameters->Vector, KiInterruptChain, NULL, FALSE);
     } else if (!parameters->ShareVector || !head->Parameters.ShareVector || head->Parameters.Mode != parameters->Mode) {
         status = STATUS_INVALID_PARAMETER;
@@ -118,13 +102,9 @@ NTSTATUS KiConnectInterrupt(const KI_INTERRUPT_PARAMETERS *parameters, PKINTERRU
         while (head->Next != NULL) {
             head = head->Next;
         }
-        __atomic_store_n(&head->Next, object, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&head->Next, interrupt, __ATOMIC_SEQ_CST);
     }
     KiReleaseLockFromHigh(&KiInterruptLock, old);
-    if (!NT_SUCCESS(status)) {
-        *interrupt = NULL;
-        ExFreePoolWithTag(object, POOL_TAG_INTERRUPT);
-    }
     return status;
 }
 
@@ -148,7 +128,6 @@ BOOLEAN KiDisconnectInterrupt(PKINTERRUPT interrupt) {
     while (__atomic_load_n(&KiInService[vector], __ATOMIC_SEQ_CST) != 0) {
         _mm_pause();
     }
-    ExFreePoolWithTag(interrupt, POOL_TAG_INTERRUPT);
     return last;
 }
 

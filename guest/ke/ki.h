@@ -6,22 +6,14 @@
 #pragma once
 
 #include "../include/ddk.h"
+#include "../include/export.h"
+#include "../include/highlock.h"
 #include "../include/hostif.h"
 #include "../include/nt.h"
+#include "../include/vectors.h"
 
-/* Vector >> 4 is the IRQL (spec section 1, "the x64 level map"). */
-#define APC_VECTOR          0x1f
-#define DPC_VECTOR          0x2f
-#define CONSOLE_VECTOR      0x31 /* COM1 */
-#define HOST_VECTOR         0x32 /* COM2 */
-#define FIRST_DEVICE_VECTOR 0x40
-#define LAST_DEVICE_VECTOR  0xcf
-#define CLOCK_VECTOR        0xd1
-#define SPURIOUS_VECTOR     0xdf
-#define IPI_VECTOR          0xe1
-#define VECTOR_IRQL(vector) ((KIRQL)((vector) >> 4))
-#define CONSOLE_LEVEL       3
-#define DPC_ANY_CPU         0xff
+#define CONSOLE_LEVEL 3
+#define DPC_ANY_CPU   0xff
 
 #define KI_CACHE_LINE 64
 
@@ -66,7 +58,6 @@ typedef struct _KPRCB {
     volatile LONG DpcRoutineActive; /* a DPC routine is running on this CPU */
     KI_TRAP_FRAME *InterruptFrame;  /* innermost interrupt, NULL when none is being served */
     PKDPC CurrentDpc;
-    TRACE_RING *TraceRing;
     ULONG64 StackTop;           /* of the idle (on CPU 0: boot) thread */
     volatile LONG DpcRequested; /* a DPC software interrupt is on its way to this CPU */
     volatile LONG64 InterruptCount;
@@ -100,18 +91,6 @@ static inline PKPRCB KiCurrentPrcb(VOID) {
     return (PKPRCB)__readgsqword(FIELD_OFFSET(KPCR, CurrentPrcb));
 }
 
-static inline ULONG64 KiDisableInterrupts(VOID) {
-    ULONG64 flags;
-    __asm__ volatile("pushfq; popq %0; cli" : "=r"(flags) : : "memory");
-    return flags;
-}
-
-static inline VOID KiRestoreInterrupts(ULONG64 flags) {
-    if (flags & 0x200u) {
-        _enable();
-    }
-}
-
 #define KI_CALLER ((ULONG64)__builtin_return_address(0))
 
 /* ke/irql.c: raise and lower, each recorded in the trace. */
@@ -122,13 +101,11 @@ VOID KiLowerIrql(KIRQL irql, ULONG64 caller);
 VOID KiAcquireSpinLock(KSPIN_LOCK *lock, ULONG64 caller);
 BOOLEAN KiTryToAcquireSpinLock(KSPIN_LOCK *lock, ULONG64 caller);
 VOID KiReleaseSpinLock(KSPIN_LOCK *lock, ULONG64 caller);
-/* The same at HIGH_LEVEL and without trace records, for what the trace and the interrupt path themselves stand on. */
-KIRQL KiAcquireLockAtHigh(KSPIN_LOCK *lock);
-VOID KiReleaseLockFromHigh(KSPIN_LOCK *lock, KIRQL irql);
 
 /* ke/cpu.c */
 VOID KiInitializeProcessor(ULONG number, ULONG apic_id); /* each CPU, first thing: GDT, TSS, IDT, GS, CR0, CR4 */
-VOID KiCreateEmergencyStacks(ULONG number);              /* boot CPU, for each CPU: double fault, NMI, machine check */
+#define KI_EMERGENCY_STACKS 3 /* double fault, NMI, machine check */
+VOID KiSetEmergencyStack(ULONG number, ULONG index, ULONG64 top); /* boot CPU, for each CPU before it starts */
 
 /* ke/trap.c: what answers a vector. Handlers run at the vector's IRQL with interrupts on; EOI follows unless early. */
 typedef VOID KI_VECTOR_ROUTINE(KI_TRAP_FRAME *frame, PVOID context);
@@ -157,7 +134,18 @@ typedef struct _KI_INTERRUPT_PARAMETERS {
     ULONG Cpu; /* the CPU that the interrupt goes to, for the trace */
 } KI_INTERRUPT_PARAMETERS;
 
-NTSTATUS KiConnectInterrupt(const KI_INTERRUPT_PARAMETERS *parameters, PKINTERRUPT *interrupt); /* PASSIVE_LEVEL */
+/* An interrupt object; its storage is the caller's, resident until KiDisconnectInterrupt has returned. */
+struct _KINTERRUPT {
+    struct _KINTERRUPT *Next; /* connection order */
+    KI_INTERRUPT_PARAMETERS Parameters;
+    PKSPIN_LOCK ActualLock;
+    KSPIN_LOCK OwnLock;
+    volatile LONG64 Count;
+    volatile LONG64 Claimed;
+};
+
+/* PASSIVE_LEVEL. STATUS_INVALID_PARAMETER: the vector is taken and not shared in the same way. */
+NTSTATUS KiConnectInterrupt(PKINTERRUPT interrupt, const KI_INTERRUPT_PARAMETERS *parameters);
 /* PASSIVE_LEVEL; returns when no CPU runs its ISR. TRUE: nothing else is connected to its vector. */
 BOOLEAN KiDisconnectInterrupt(PKINTERRUPT interrupt);
 ULONG KiInterruptVector(PKINTERRUPT interrupt);
@@ -177,6 +165,10 @@ VOID KiWaitForInterrupt(VOID); /* PASSIVE_LEVEL, interrupts off (on again at ret
 BOOLEAN KiLeaveIdle(ULONG number);      /* interrupt entry: TRUE if the CPU was marked idle */
 ULONG KiFindIdleProcessor(ULONG after); /* an idle CPU other than `after`, DPC_ANY_CPU if none */
 
+/* ke/print.c. Any IRQL; takes the console's lock at HIGH_LEVEL; never from an NMI. */
+VOID ConsoleWrite(const char *text, ULONG length);
+ULONG ConsolePrint(const char *format, ...);
+
 /* ke/processor.c: boot CPU, once all CPUs run */
 VOID KiPublishProcessorCount(VOID);
 
@@ -187,15 +179,7 @@ extern ULONG KiClockPeriod100ns;
 /* ke/bugcheck.c */
 VOID KiBugCheckFrame(ULONG code, ULONG64 p1, ULONG64 p2, ULONG64 p3, ULONG64 p4, KI_TRAP_FRAME *frame)
     __attribute__((noreturn));
+/* Called once the record is complete, before the machine ends; any IRQL, every other CPU stopped. */
+extern VOID (*KiReportBugCheck)(ULONG code);
 VOID KiEndMachine(HOST_EXIT exit) __attribute__((noreturn));
 VOID KiFreezeProcessor(KI_TRAP_FRAME *frame); /* NMI: saves the registers and stops if a bugcheck is under way */
-
-/* ke/exports.c, ldr: a documented routine or variable that drivers may import. */
-typedef struct _KI_EXPORT {
-    const char *Name;
-    PVOID Address;
-} KI_EXPORT;
-
-#define NT_EXPORT_AS(symbol, name) \
-    static const KI_EXPORT KiExport_##name __attribute__((used, section("exports"))) = {#name, (PVOID)(symbol)}
-#define NT_EXPORT(name) NT_EXPORT_AS(name, name)

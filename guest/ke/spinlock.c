@@ -38,22 +38,6 @@ VOID KiReleaseSpinLock(KSPIN_LOCK *lock, ULONG64 caller) {
     __atomic_store_n(lock, 0, __ATOMIC_RELEASE);
 }
 
-KIRQL KiAcquireLockAtHigh(KSPIN_LOCK *lock) {
-    KIRQL irql = (KIRQL)__readcr8();
-    __writecr8(HIGH_LEVEL);
-    while (__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE) != 0) {
-        while (__atomic_load_n(lock, __ATOMIC_RELAXED) != 0) {
-            _mm_pause();
-        }
-    }
-    return irql;
-}
-
-VOID KiReleaseLockFromHigh(KSPIN_LOCK *lock, KIRQL irql) {
-    __atomic_store_n(lock, 0, __ATOMIC_RELEASE);
-    __writecr8(irql);
-}
-
 KIRQL NTAPI KeAcquireSpinLockRaiseToDpc(PKSPIN_LOCK SpinLock) {
     KIRQL old = KiRaiseIrql(DISPATCH_LEVEL, KI_CALLER);
     KiAcquireSpinLock(SpinLock, KI_CALLER);

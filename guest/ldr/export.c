@@ -4,7 +4,7 @@
 
 #include "ldr.h"
 
-#include "../ke/ki.h"
+#include "../include/export.h"
 
 extern const KI_EXPORT KiExportsStart[], KiExportsEnd[];
 

@@ -4,13 +4,14 @@
 
 #include "../ke/ki.h"
 
-VOID MonitorInitialize(VOID) {
-    ConsoleInitialize();
-    HostLinkInitialize();
+static VOID MonitorReportBugCheck(ULONG code) {
+    HostLinkSend(HostFrameBugCheck, code);
 }
 
-VOID MonitorReportBugCheck(ULONG code) {
-    HostLinkSend(HostFrameBugCheck, code);
+VOID MonitorInitialize(VOID) {
+    KiReportBugCheck = MonitorReportBugCheck;
+    ConsoleInitialize();
+    HostLinkInitialize();
 }
 
 VOID MonitorLoop(VOID) {

@@ -6,11 +6,6 @@
 
 VOID MonitorInitialize(VOID);                     /* boot CPU, once, before interrupts are on */
 VOID MonitorLoop(VOID) __attribute__((noreturn)); /* the boot CPU's work at PASSIVE_LEVEL: requests and console lines */
-VOID MonitorReportBugCheck(ULONG code);           /* any IRQL; every other CPU stopped */
-
-/* monitor/print.c. ConsoleWrite: any IRQL, takes the console lock at HIGH_LEVEL; never called from an NMI. */
-VOID ConsoleWrite(const char *text, ULONG length);
-ULONG ConsolePrint(const char *format, ...);
 
 /* monitor/hostlink.c */
 VOID HostLinkInitialize(VOID);

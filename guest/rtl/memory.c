@@ -2,7 +2,7 @@
 /* The memory and string routines that compiled code expects to exist; the compiler may call them on its own account. */
 #include <string.h>
 
-#include "../ke/ki.h"
+#include "../include/export.h"
 
 void *memcpy(void *destination, const void *source, size_t count) {
     void *start = destination;

@@ -6,8 +6,7 @@
  */
 #include "trace.h"
 
-#include "../ke/ki.h"
-#include "../mm/mi.h"
+#include "../include/export.h"
 
 #define TRACE_DEFAULT_RECORDS 32768
 #define TRACE_DEFAULT_TOTAL   131072 /* records in all rings together, where a ring is not sized by the host */
@@ -23,8 +22,8 @@ static BOOLEAN TraceReserve(TRACE_RING *ring, ULONG64 head) {
 }
 
 VOID TraceWrite(TRACE_EVENT event, ULONG64 argument0, ULONG64 argument1) {
-    PKPRCB prcb = KiCurrentPrcb();
-    TRACE_RING *ring = prcb->TraceRing;
+    ULONG cpu = KeGetCurrentProcessorNumber();
+    TRACE_RING *ring = &TraceRing[cpu];
     ULONG64 head, time;
     do {
         head = ring->Head;
@@ -38,7 +37,7 @@ VOID TraceWrite(TRACE_EVENT event, ULONG64 argument0, ULONG64 argument1) {
     TRACE_RECORD *record = &ring->Records[head & ring->Mask];
     record->Time = time;
     record->Event = (USHORT)event;
-    record->Cpu = (UCHAR)prcb->Number;
+    record->Cpu = (UCHAR)cpu;
     record->Irql = (UCHAR)__readcr8();
     record->Argument0 = argument0;
     record->Argument1 = argument1;
@@ -46,7 +45,7 @@ VOID TraceWrite(TRACE_EVENT event, ULONG64 argument0, ULONG64 argument1) {
     __atomic_store_n(&record->Sequence, (ULONG)(head + 1), __ATOMIC_RELEASE);
 }
 
-static ULONG TraceRecordsPerRing(ULONG processors) {
+ULONG TraceRecordsPerRing(ULONG processors) {
     ULONG records = TRACE_DEFAULT_RECORDS;
     if (HostBootOptions.TraceRecords != 0) {
         return HostBootOptions.TraceRecords;
@@ -57,21 +56,16 @@ static ULONG TraceRecordsPerRing(ULONG processors) {
     return records;
 }
 
-VOID TraceInitialize(ULONG processors) {
-    ULONG records = TraceRecordsPerRing(processors);
-    ULONG64 pages = BYTES_TO_PAGES((ULONG64)records * sizeof(TRACE_RECORD));
-    for (ULONG i = 0; i < processors; i++) {
-        TRACE_RING *ring = &TraceRing[i];
-        ring->RecordsPhysical = MiAllocatePages(pages);
-        if (ring->RecordsPhysical == 0) {
-            KeBugCheckEx(INSTALL_MORE_MEMORY, pages, i, processors, MiFreePageCount());
-        }
-        ring->Records = MiPhysicalToVirtual(ring->RecordsPhysical);
-        ring->Mask = records - 1;
-        KiPcr[i].Prcb.TraceRing = ring;
-    }
+VOID TraceSetRing(ULONG cpu, ULONG64 physical, TRACE_RECORD *records, ULONG count) {
+    TraceRing[cpu].RecordsPhysical = physical;
+    TraceRing[cpu].Records = records;
+    TraceRing[cpu].Mask = count - 1;
+}
+
+VOID TraceStart(ULONG processors) {
     TraceControl.Policy = HostBootOptions.TracePolicy;
     TraceControl.ProcessorCount = processors;
+    /* Release: whoever sees an event switched on sees its ring. */
     __atomic_store_n(&TraceControl.Mask, HostBootOptions.TraceMask, __ATOMIC_RELEASE);
 }
 

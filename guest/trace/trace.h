@@ -7,7 +7,11 @@
 
 #include "../include/hostif.h"
 
-VOID TraceInitialize(ULONG processors); /* boot CPU, once, before the others start: allocates the rings */
+/* Boot CPU, once, before the others start: a ring for each CPU, then the mask of the boot options takes effect. */
+ULONG TraceRecordsPerRing(ULONG processors); /* a power of two */
+VOID TraceSetRing(ULONG cpu, ULONG64 physical, TRACE_RECORD *records, ULONG count);
+VOID TraceStart(ULONG processors);
+
 VOID TraceWrite(TRACE_EVENT event, ULONG64 argument0, ULONG64 argument1);
 
 static inline VOID trace(TRACE_EVENT event, ULONG64 argument0, ULONG64 argument1) {

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Text on COM1, a whole message at a time: the lock keeps the CPUs' messages apart. */
-#include "monitor.h"
+#include "ki.h"
 
 #include "../hal/hal.h"
 #include "../hal/regs.h"
-#include "../ke/ki.h"
 #include "../rtl/rtl.h"
 
 #define PRINT_BYTES 512 /* the documented limit of one DbgPrint message */
