@@ -10,6 +10,8 @@
 
 #include "ddk.h"
 
+/* NOLINTBEGIN(readability-redundant-declaration): declared again on purpose, see above */
+
 /* Executive spin locks (ke/spinlock.c). A lock is resident and initialised; its holder's CPU stays at DISPATCH_LEVEL. */
 
 /* IRQL <= DISPATCH_LEVEL in, DISPATCH_LEVEL out; spins until the lock is free; held at return. Returns the IRQL before. */
@@ -92,3 +94,5 @@ BOOLEAN NTAPI IoForwardIrpSynchronously(PDEVICE_OBJECT DeviceObject, PIRP Irp);
 
 ULONG __cdecl DbgPrint(PCSTR Format, ...);
 ULONG __cdecl DbgPrintEx(ULONG ComponentId, ULONG Level, PCSTR Format, ...);
+
+/* NOLINTEND(readability-redundant-declaration) */

@@ -104,7 +104,7 @@ VOID KiReleaseSpinLock(KSPIN_LOCK *lock, ULONG64 caller);
 
 /* ke/cpu.c */
 VOID KiInitializeProcessor(ULONG number, ULONG apic_id); /* each CPU, first thing: GDT, TSS, IDT, GS, CR0, CR4 */
-#define KI_EMERGENCY_STACKS 3 /* double fault, NMI, machine check */
+#define KI_EMERGENCY_STACKS 3                            /* double fault, NMI, machine check */
 VOID KiSetEmergencyStack(ULONG number, ULONG index, ULONG64 top); /* boot CPU, for each CPU before it starts */
 
 /* ke/trap.c: what answers a vector. Handlers run at the vector's IRQL with interrupts on; EOI follows unless early. */

@@ -55,13 +55,17 @@ static NTSTATUS LdrCheckHeaders(const UCHAR *file, ULONG64 bytes, LDR_WORK *work
     work->Headers = headers;
     work->Sections = (const IMAGE_SECTION_HEADER *)(file + sections);
     work->Size = headers->OptionalHeader.SizeOfImage;
+    /* Sections follow the headers and each other: a page has one owner, and so one protection. */
+    ULONG64 limit = ROUND_TO_PAGES((ULONG64)headers->OptionalHeader.SizeOfHeaders);
     for (ULONG i = 0; i < count; i++) {
         const IMAGE_SECTION_HEADER *section = &work->Sections[i];
         ULONG raw = section->SizeOfRawData;
         if ((section->VirtualAddress & (PAGE_SIZE - 1)) != 0 || !LdrWithin(bytes, section->PointerToRawData, raw) ||
+            section->VirtualAddress < limit ||
             !LdrWithin(work->Size, section->VirtualAddress, section->Misc.VirtualSize)) {
             return STATUS_INVALID_IMAGE_FORMAT;
         }
+        limit = ROUND_TO_PAGES((ULONG64)section->VirtualAddress + section->Misc.VirtualSize);
     }
     return STATUS_SUCCESS;
 }
@@ -74,6 +78,10 @@ static NTSTATUS LdrMap(LDR_WORK *work) {
     }
     ULONG64 address = MiReserveSystem(work->Pages);
     if (address == 0 || !MiMapPages(address, work->Physical, work->Pages, MiReadWrite)) {
+        if (address != 0) {
+            MiUnmapPages(address, work->Pages);
+            MiReleaseSystem(address, work->Pages);
+        }
         MiFreePages(work->Physical, work->Pages);
         return STATUS_INSUFFICIENT_RESOURCES;
     }
@@ -124,13 +132,14 @@ static NTSTATUS LdrRelocate(const LDR_WORK *work) {
     }
     ULONG64 offset = 0;
     while (directory->Size - offset >= sizeof(IMAGE_BASE_RELOCATION)) {
-        const IMAGE_BASE_RELOCATION *block = (const VOID *)(work->Base + directory->VirtualAddress + offset);
-        if (block->SizeOfBlock < sizeof *block || block->SizeOfBlock > directory->Size - offset) {
+        const UCHAR *at = work->Base + directory->VirtualAddress + offset;
+        const IMAGE_BASE_RELOCATION block = *(const IMAGE_BASE_RELOCATION *)at; /* it may lie in a word that it changes */
+        if (block.SizeOfBlock < sizeof block || block.SizeOfBlock > directory->Size - offset) {
             return STATUS_INVALID_IMAGE_FORMAT;
         }
-        const USHORT *entries = (const USHORT *)(block + 1);
-        for (ULONG i = 0; i < (block->SizeOfBlock - sizeof *block) / sizeof(USHORT); i++) {
-            ULONG64 target = (ULONG64)block->VirtualAddress + (entries[i] & 0xfffu);
+        const USHORT *entries = (const USHORT *)(at + sizeof block);
+        for (ULONG i = 0; i < (block.SizeOfBlock - sizeof block) / sizeof(USHORT); i++) {
+            ULONG64 target = (ULONG64)block.VirtualAddress + (entries[i] & 0xfffu);
             if (entries[i] >> 12 == RELOCATION_ABSOLUTE) {
                 continue;
             }
@@ -139,7 +148,7 @@ static NTSTATUS LdrRelocate(const LDR_WORK *work) {
             }
             *(ULONG64 __attribute__((aligned(1))) *)(work->Base + target) += delta;
         }
-        offset += block->SizeOfBlock;
+        offset += block.SizeOfBlock;
     }
     return STATUS_SUCCESS;
 }
@@ -175,7 +184,10 @@ static NTSTATUS LdrResolveModule(const LDR_WORK *work, const IMAGE_IMPORT_DESCRI
             continue;
         }
         const char *name = LdrString(work, thunk + FIELD_OFFSET(IMAGE_IMPORT_BY_NAME, Name));
-        PVOID address = name == NULL ? NULL : LdrFindExport(name);
+        if (name == NULL) {
+            return STATUS_INVALID_IMAGE_FORMAT;
+        }
+        PVOID address = LdrFindExport(name);
         if (address == NULL) {
             DbgPrint("ldr: %s imports %s!%s, which this kernel does not export\n", image, module, name);
             status = STATUS_PROCEDURE_NOT_FOUND;
