@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from bench.bare_qemu import bare_launch, exit_rom
 from bench.figures import Figure, Goal, GoalKind, Row, interleaved
 from bench.plan import CPUS, MODE_MT
-from dirql.machine import Boot, Machine
+from dirql.config import Boot
+from dirql.machine import Machine
 
 if TYPE_CHECKING:
     from bench.plan import Plan

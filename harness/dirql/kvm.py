@@ -14,37 +14,39 @@ from typing import TYPE_CHECKING
 from dirql.errors import DirqlError, UnsupportedError
 
 if TYPE_CHECKING:
-    from dirql.machine import MachineConfig
+    from collections.abc import Callable
+
+    from dirql.config import MachineConfig
+    from dirql.machine import Machine
 
 PROBE_TIMEOUT = 10.0
 _EXERCISES = ("ipi", "dpc", "lock")
 _probed: dict[str, str] = {}
 
 
-def require_kvm(config: MachineConfig) -> None:
+def require_kvm(config: MachineConfig, boot: Callable[..., Machine]) -> None:
     """Check that KVM works, once per process.
 
     Args:
         config: the machine that is wanted; its QEMU is probed.
+        boot: boots a machine, given a configuration and a timeout.
 
     Raises:
         UnsupportedError: it does not; the text says what the probing boot met.
     """
     if config.qemu not in _probed:
-        _probed[config.qemu] = _probe(config)
+        _probed[config.qemu] = _probe(config, boot)
     refusal = _probed[config.qemu]
     if refusal:
         raise UnsupportedError(f"KVM cannot be used here: {refusal}; use --mode mt or --mode icount")
 
 
-def _probe(config: MachineConfig) -> str:
+def _probe(config: MachineConfig, boot: Callable[..., Machine]) -> str:
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return "/dev/kvm is missing or not readable and writable for this user"
-    from dirql.machine import Machine
-
     _probed[config.qemu] = ""  # while the probing machine itself starts
     try:
-        with Machine(replace(config, cpus=2, gdb=False), timeout=PROBE_TIMEOUT) as machine:
+        with boot(replace(config, cpus=2, gdb=False), timeout=PROBE_TIMEOUT) as machine:
             for exercise in _EXERCISES:
                 machine.session.console.sendline(f"run {exercise} 100")
                 machine.session.console.expect(rf"{exercise}: .*: ok\r\n", PROBE_TIMEOUT)

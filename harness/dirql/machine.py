@@ -13,8 +13,9 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Self
 
+from dirql.config import MachineConfig
 from dirql.devices.rendezvous import Rendezvous
 from dirql.errors import (
     BuildError,
@@ -37,9 +38,7 @@ from dirql.guest.ntstatus import ntstatus_name
 from dirql.guest.state import BugCheckRecord, parse_irql, parse_registers
 from dirql.guest.symbols import Symbolizer
 from dirql.inject.injector import Injector
-from dirql.qemu.command import Mode, OnBugCheck, QemuConfig
-from dirql.qemu.memory import MIB
-from dirql.qemu.session import QemuSession, dry_run
+from dirql.qemu.session import QemuSession
 from dirql.qemu.waits import Deadline
 
 if TYPE_CHECKING:
@@ -51,13 +50,9 @@ if TYPE_CHECKING:
     from dirql.qemu.memory import GuestRam
     from dirql.qemu.qmp import QmpEvent
 
-Boot = Literal["rom", "bios"]
-DpcPlacement = Literal["routine", "first-available", "current"]
-
 DEFAULT_TIMEOUT = 30.0
 """Seconds that one step of the guest may take. Generous: more CPUs than the host has cores make slow schedules."""
 
-ALL_EVENTS = (1 << 64) - 1
 _OPTIONS_MAGIC = int.from_bytes(b"qoptions", "little")
 _EXITS = {
     "HostExitRequested": "the guest ended the machine, as its console's `quit` does",
@@ -70,89 +65,6 @@ _STATE_TIMEOUT = 5.0
 _CONSOLE_LINES = 12
 _NAME_BYTES = 39
 """LDR_IMAGE.Name without its NUL."""
-
-
-@dataclass(frozen=True)
-class MachineConfig:
-    """What machine to boot.
-
-    Attributes:
-        cpus: 1 to 64.
-        mode: `mt` one host thread per CPU; `icount` one thread, virtual time, the same in every run; `kvm` the host's
-            CPUs, after a probing boot.
-        ram_bytes: a multiple of 1 MiB, at least 32 MiB.
-        boot: `rom` our own firmware; `bios` QEMU's stock BIOS, by the kernel's PVH note.
-        kernel: the guest's kernel; None takes the built one.
-        gdb: there is a gdbstub on the machine's channel "gdb".
-        stopped: it waits for `session.cont()` or gdb before its first instruction, and the constructor does not wait
-            for the guest.
-        on_bugcheck: `exit` ends QEMU; `pause` holds the machine as it was, for QMP and gdb.
-        trace_mask: bit n: event n is recorded from the start.
-        trace_records: records per ring, a power of two; 0 takes the guest's default.
-        overwrite: a full ring overwrites old records instead of dropping new ones.
-        dpc_placement: `routine`: IoRequestDpc goes to the first available CPU, KeInsertQueueDpc to the current one;
-            the others force one of the two for both.
-        clock_100ns: the clock tick in units of 100 ns; 0 takes the guest's default, 156250.
-        qemu: QEMU's path, or a name in PATH.
-        extra: more QEMU arguments.
-    """
-
-    cpus: int = 4
-    mode: Mode = "mt"
-    ram_bytes: int = 64 * MIB
-    boot: Boot = "rom"
-    kernel: Path | None = None
-    gdb: bool = False
-    stopped: bool = False
-    on_bugcheck: OnBugCheck = "exit"
-    trace_mask: int = ALL_EVENTS
-    trace_records: int = 0
-    overwrite: bool = False
-    dpc_placement: DpcPlacement = "routine"
-    clock_100ns: int = 0
-    qemu: str = "qemu-system-x86_64"
-    extra: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Check what QEMU's own configuration does not.
-
-        Raises:
-            UsageError: a value is out of range.
-        """
-        if self.ram_bytes < 32 * MIB:
-            raise UsageError(f"the guest needs at least 32 MiB of RAM; {self.ram_bytes / MIB:g} MiB were asked for")
-        if self.trace_records and (self.trace_records < 64 or self.trace_records & (self.trace_records - 1)):
-            raise UsageError(f"a trace ring has a power of two of records, at least 64; not {self.trace_records}")
-
-    def check(self) -> None:
-        """Check every value, QEMU's included.
-
-        Raises:
-            UsageError: a value is out of range.
-        """
-        QemuConfig(mode=self.mode, cpus=self.cpus, ram_bytes=self.ram_bytes)
-
-    def qemu_config(self) -> QemuConfig:
-        """Return QEMU's part of it.
-
-        Raises:
-            UsageError: a value is out of range.
-            BuildError: an image has not been built.
-        """
-        kernel = self.kernel or artifacts.kernel()
-        common = QemuConfig(
-            qemu=self.qemu,
-            mode=self.mode,
-            cpus=self.cpus,
-            ram_bytes=self.ram_bytes,
-            gdb=self.gdb,
-            stopped=self.stopped,
-            on_bugcheck=self.on_bugcheck,
-            extra=self.extra,
-        )
-        if self.boot == "bios":
-            return replace(common, kernel=kernel)
-        return replace(common, rom=artifacts.rom(), loader_files=((kernel, None),))
 
 
 @dataclass
@@ -256,7 +168,7 @@ class Machine:
         if self.config.mode == "kvm":
             from dirql.kvm import require_kvm
 
-            require_kvm(self.config)
+            require_kvm(self.config, Machine)
         rendezvous = next((device for device in devices if isinstance(device, Rendezvous)), None)
         if self.config.mode == "icount" and rendezvous is None:
             rendezvous = Rendezvous()
@@ -478,18 +390,3 @@ class Machine:
             base, name = entry.get("Base"), entry.text("Name")
             if base and base not in known:
                 self.symbols.add(name, base, entry.get("Size"), self._sent.get(name))
-
-
-def dry_run_command(config: MachineConfig, devices: Sequence[PciDevice] = ()) -> list[str]:
-    """Return the QEMU command line that a machine would be started with; start nothing.
-
-    Args:
-        config: the machine.
-        devices: its served devices.
-
-    Raises:
-        UsageError, BuildError: as `Machine`.
-    """
-    if config.mode == "icount" and not any(isinstance(device, Rendezvous) for device in devices):
-        devices = (*devices, Rendezvous())
-    return dry_run(config.qemu_config(), devices)

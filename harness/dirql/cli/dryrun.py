@@ -11,13 +11,13 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dirql.machine import MachineConfig
+    from dirql.config import MachineConfig
     from dirql.qemu.attach import PciDevice
 
 
 def print_command(config: MachineConfig, devices: Sequence[PciDevice] = ()) -> None:
     """Print the command line of a machine. Descriptors have the numbers that a fresh process would give them."""
-    from dirql.machine import dry_run_command
+    from dirql.config import dry_run_command
 
     try:
         click.echo(shlex.join(dry_run_command(config, devices)))

@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dirql.machine import MachineConfig
+    from dirql.config import MachineConfig
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -58,7 +58,7 @@ def config_from(*, cpus: int, mode: str, boot: str, ram: int, qemu: str, **more:
     Raises:
         UsageError: a value is out of range.
     """
-    from dirql.machine import MachineConfig
+    from dirql.config import MachineConfig
 
     config = MachineConfig(cpus=cpus, mode=mode, boot=boot, ram_bytes=ram * _MIB, qemu=qemu, **more)  # type: ignore[arg-type]
     config.check()

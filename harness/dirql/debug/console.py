@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from dirql.machine import Machine, MachineConfig
+    from dirql.config import MachineConfig
+    from dirql.machine import Machine
 
 PROMPT = "dirql> "
 COMMAND_TIMEOUT = 60.0

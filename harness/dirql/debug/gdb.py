@@ -27,7 +27,8 @@ from dirql.guest import artifacts, ntstatus
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from dirql.machine import Machine, MachineConfig
+    from dirql.config import MachineConfig
+    from dirql.machine import Machine
 
 DEFAULT_TIMEOUT = 60.0
 """Seconds that a batch of gdb commands may take."""

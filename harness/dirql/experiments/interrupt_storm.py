@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dirql.config import MachineConfig
 from dirql.devices.ivshmem import Doorbell
 from dirql.experiments.doorbell import DoorbellLine
 from dirql.experiments.storm import Storm, StormParameters
-from dirql.machine import Machine, MachineConfig
+from dirql.machine import Machine
 from dirql.recording import Recording
 from dirql.trace.accounting import Accounting
 from dirql.trace.folder import read_meta, write_meta

@@ -16,7 +16,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
-    from dirql.machine import Machine, MachineConfig
+    from dirql.config import MachineConfig
+    from dirql.machine import Machine
     from dirql.pytest_plugin.pool import MachineFactory, MachinePool
 
 MODES = ("mt", "icount", "kvm")
@@ -125,8 +126,8 @@ def dirql_machines(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
 
 
 def _configs(config: pytest.Config, marker: pytest.Mark | None) -> list[MachineConfig]:
+    from dirql.config import MachineConfig
     from dirql.errors import UsageError
-    from dirql.machine import MachineConfig
 
     given: dict[str, Any] = dict(marker.kwargs) if marker is not None else {}
     given.pop("devices", None)

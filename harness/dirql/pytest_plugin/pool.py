@@ -8,8 +8,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, Self
 
+from dirql.config import MachineConfig
 from dirql.errors import CpuState, DirqlError, GuestError
-from dirql.machine import Machine, MachineConfig
+from dirql.machine import Machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

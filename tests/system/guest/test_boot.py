@@ -7,9 +7,10 @@ import itertools
 
 import pytest
 
+from dirql.config import Boot
 from dirql.devices.ivshmem import Doorbell
 from dirql.errors import GuestRequestError, UsageError
-from dirql.machine import Boot, Machine
+from dirql.machine import Machine
 from dirql.qemu.command import Mode
 from dirql.qemu.memory import GIB, MIB
 from tests.system.guest.support import HOST_BRIDGE, TIMEOUT, command, counters, kernel_word, prcb
@@ -71,8 +72,8 @@ def test_bars_are_whole_and_apart(boot: Boot) -> None:
                 if bar.get("Kind") == kinds["BootBarNone"]:
                     continue
                 base, size = bar.get("Base"), bar.get("Bytes")
-                assert size and size & (size - 1) == 0
-                assert base and base % size == 0
+                assert size & (size - 1) == 0 < size
+                assert base % size == 0 < base
                 places[bar.get("Kind")].append((base, base + size))
         ram_end = 64 * MIB
         for base, _ in places[kinds["BootBarMemory"]]:

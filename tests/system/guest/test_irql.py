@@ -14,8 +14,9 @@ from tests.system.guest.support import TIMEOUT, command, press, released
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from dirql.config import DpcPlacement
     from dirql.guest.memory import View
-    from dirql.machine import Driver, DpcPlacement
+    from dirql.machine import Driver
 
 CPUS = 3
 LEVELS = range(4, 12)

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dirql.config import MachineConfig
 from dirql.errors import MachineLost, UsageError
 from dirql.experiments.interrupt_storm import REQUIRED, StormResult, run_storm
 from dirql.experiments.runfolder import RunFolder
 from dirql.experiments.storm import StormParameters
-from dirql.machine import Machine, MachineConfig
+from dirql.machine import Machine
 from dirql.qemu.command import Mode
 from dirql.qemu.process import QemuProcess
 from dirql.trace.folder import load, read_meta
