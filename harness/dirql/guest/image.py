@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import bisect
 import hashlib
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from dirql.errors import BuildError, UsageError
+from dirql.errors import BuildError, DirqlError, UsageError
 from dirql.guest.cache import cached
 from dirql.guest.dwarf import Line, read_debug_info, read_lines
 from dirql.guest.layout import DebugInfo
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 ELF_MAGIC = b"\x7fELF"
@@ -53,12 +55,15 @@ class Image:
     @cached_property
     def debug(self) -> DebugInfo:
         """Layouts and functions."""
-        return DebugInfo.from_json(cached(self.identity, "debug", lambda: read_debug_info(self._dwarf()).to_json()))
+        with self._damage_reported():
+            return DebugInfo.from_json(cached(self.identity, "debug", lambda: read_debug_info(self._dwarf()).to_json()))
 
     @cached_property
     def lines(self) -> list[Line]:
         """Line numbers, by address as linked."""
-        return [(a, file, line) for a, file, line in cached(self.identity, "lines", lambda: read_lines(self._dwarf()))]
+        with self._damage_reported():
+            lines = cached(self.identity, "lines", lambda: read_lines(self._dwarf()))
+        return [(address, file, line) for address, file, line in lines]
 
     def line(self, address: int) -> tuple[str, int] | None:
         """Return (file, line number) of an address as linked; None where there is no line."""
@@ -69,6 +74,16 @@ class Image:
 
     def _dwarf(self) -> Any:  # noqa: ANN401 (pyelftools has no types)
         raise NotImplementedError
+
+    @contextmanager
+    def _damage_reported(self) -> Iterator[None]:
+        """Turn what the parsing libraries raise over damaged bytes, which is any exception at all, into ours."""
+        try:
+            yield
+        except DirqlError:
+            raise
+        except Exception as error:
+            raise BuildError(f"{self.path} is damaged or not whole: {type(error).__name__} {error}".strip()) from error
 
 
 class KernelImage(Image):
@@ -86,7 +101,8 @@ class KernelImage(Image):
         super().__init__(path)
         if not self.data.startswith(ELF_MAGIC):
             raise BuildError(f"{path} is not an ELF file; the guest's kernel is, and `make build` makes it")
-        stored = cached(self.identity, "elf", self._read_elf)
+        with self._damage_reported():
+            stored = cached(self.identity, "elf", self._read_elf)
         self.symbols: dict[str, tuple[int, int]] = {name: (a, size) for name, (a, size) in stored["symbols"].items()}
         self.exports: frozenset[str] = frozenset(stored["exports"])
         if not self.exports or "HostMailbox" not in self.symbols:
@@ -106,13 +122,9 @@ class KernelImage(Image):
     def _elf(self) -> Any:  # noqa: ANN401
         import io
 
-        from elftools.common.exceptions import ELFError
         from elftools.elf.elffile import ELFFile
 
-        try:
-            return ELFFile(io.BytesIO(self.data))
-        except ELFError as error:
-            raise BuildError(f"{self.path} is not a whole ELF file: {error}") from error
+        return ELFFile(io.BytesIO(self.data))
 
     def _dwarf(self) -> Any:  # noqa: ANN401
         elf = self._elf()
@@ -170,7 +182,8 @@ class DriverImage(Image):
         """(module, name) of each import; an import by ordinal is `#number`."""
         import pefile
 
-        self._pe.parse_data_directories([pefile.DIRECTORY_ENTRY["IMAGE_DIRECTORY_ENTRY_IMPORT"]])
+        with self._damage_reported():
+            self._pe.parse_data_directories([pefile.DIRECTORY_ENTRY["IMAGE_DIRECTORY_ENTRY_IMPORT"]])
         found: list[tuple[str, str]] = []
         for module in getattr(self._pe, "DIRECTORY_ENTRY_IMPORT", []):
             for item in module.imports:

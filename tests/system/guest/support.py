@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What several of these tests need: a button to make a driver do something, console commands, counters, source lines."""
+"""What several of these tests need: a button that makes a driver do something, console commands, counters."""
 
 from __future__ import annotations
 
