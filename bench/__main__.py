@@ -27,7 +27,7 @@ EXIT_INTERRUPTED = 130
 BENCHMARKS: dict[str, tuple[str, Callable[[Effort], int]]] = {
     "boot": ("bench.launches:boot_rows", lambda effort: effort.launches),
     "reset": ("bench.launches:reset_rows", lambda effort: effort.resets),
-    "round-trip": ("bench.interrupts:round_trip_rows", lambda effort: 2 * effort.round_trips),
+    "round-trip": ("bench.interrupts:round_trip_rows", lambda effort: 4 * effort.round_trips),
     "rate": ("bench.interrupts:rate_rows", lambda effort: effort.storms),
     "trace": ("bench.trace_cost:trace_rows", lambda _: 1),
     "memory": ("bench.footprint:memory_rows", lambda effort: effort.footprints),

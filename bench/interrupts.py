@@ -11,6 +11,7 @@ import os
 import select
 import time
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bench.doorbell_route import TwoRouteLine
@@ -33,10 +34,7 @@ _WARM_UP = 200
 
 def round_trip_rows(plan: Plan) -> list[Row]:
     """Measure one interrupt at a time, on 4 CPUs and on 1, beside two processes that wake each other."""
-    return [
-        _round_trips(plan, CPUS, "round-trip", Goal(GoalKind.RATIO_AT_MOST, 5.0)),
-        _round_trips(plan, 1, "round-trip-1cpu", None),
-    ]
+    return [*_round_trips(plan, CPUS, Goal(GoalKind.RATIO_AT_MOST, 5.0)), *_round_trips(plan, 1, None)]
 
 
 def rate_rows(plan: Plan) -> list[Row]:
@@ -73,7 +71,7 @@ def rate_rows(plan: Plan) -> list[Row]:
     ]
 
 
-def _round_trips(plan: Plan, cpus: int, name: str, goal: Goal | None) -> Row:
+def _round_trips(plan: Plan, cpus: int, goal: Goal | None) -> list[Row]:
     doorbell = Doorbell(vectors=1, memory_bytes=SHARED_BYTES)
     trips = plan.effort.trips_in_round
     with ExitStack() as stack:
@@ -82,20 +80,30 @@ def _round_trips(plan: Plan, cpus: int, name: str, goal: Goal | None) -> Row:
         line = DoorbellLine(machine, doorbell)
         stack.callback(line.release)
         _exchange(line, _WARM_UP)
-        beside, ours = interleaved(
-            (lambda: pingpong.exchange(trips), lambda: _exchange(line, trips)), plan.effort.round_trips, plan.step
-        )
-    return Row(
-        name=name,
-        title="doorbell: host writes the eventfd, ISR, DPC, host sees the acknowledgement",
-        unit="us",
-        ours=ours,
-        comparator=beside,
-        beside="two processes ping-pong through two eventfds",
-        goal=goal,
-        mode=MODE_MT,
-        cpus=cpus,
+        exchanges = (pingpong.exchange, pingpong.exchange_apart)
+        figures = [
+            interleaved((partial(exchange, trips), partial(_exchange, line, trips)), plan.effort.round_trips, plan.step)
+            for exchange in exchanges[: len(os.sched_getaffinity(0))]
+        ]
+    name = "round-trip" if cpus > 1 else "round-trip-1cpu"
+    named = (
+        (name, goal, "two processes ping-pong through two eventfds, on host CPUs of the scheduler's choice"),
+        (f"{name}-apart", None, "the same ping-pong, each process on a host CPU of its own"),
     )
+    return [
+        Row(
+            name=row_name,
+            title="doorbell: host writes the eventfd, ISR, DPC, host sees the acknowledgement",
+            unit="us",
+            ours=ours,
+            comparator=comparator,
+            beside=beside,
+            goal=row_goal,
+            mode=MODE_MT,
+            cpus=cpus,
+        )
+        for (comparator, ours), (row_name, row_goal, beside) in zip(figures, named, strict=False)
+    ]
 
 
 def _exchange(line: DoorbellLine, count: int) -> list[float]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from bench.pong import STOP
-from dirql.errors import ProtocolError
+from dirql.errors import ProtocolError, UnsupportedError
 from dirql.qemu.launcher import launch
 
 if TYPE_CHECKING:
@@ -57,6 +57,25 @@ class PingPong:
         if self._ended:
             raise ProtocolError(f"the other end of the ping-pong ended with status {self._process.returncode}")
         return times
+
+    def exchange_apart(self, count: int) -> list[float]:
+        """As `exchange`, with the processes on two host CPUs. They tend to stay apart afterwards: measure this last.
+
+        Raises:
+            UnsupportedError: there is only one host CPU.
+            ProtocolError: the other process has ended.
+        """
+        allowed = os.sched_getaffinity(0)
+        if len(allowed) == 1:
+            raise UnsupportedError("this process may use one host CPU only: two processes cannot be apart")
+        here, there, *_ = sorted(allowed)
+        os.sched_setaffinity(0, {here})  # of this thread
+        os.sched_setaffinity(self._process.pid, {there})
+        try:
+            return self.exchange(count)
+        finally:
+            os.sched_setaffinity(0, allowed)
+            os.sched_setaffinity(self._process.pid, allowed)
 
     def close(self) -> None:
         """End the other process."""

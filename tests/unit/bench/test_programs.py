@@ -84,3 +84,11 @@ def test_pingpong_answers_and_ends() -> None:
         times = pingpong.exchange(10)
     assert len(times) == 10
     assert all(time > 0 for time in times)
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) == 1, reason="takes two host CPUs")
+def test_pingpong_apart_gives_the_host_cpus_back() -> None:
+    before = os.sched_getaffinity(0)
+    with PingPong() as pingpong:
+        assert len(pingpong.exchange_apart(10)) == 10
+    assert os.sched_getaffinity(0) == before
