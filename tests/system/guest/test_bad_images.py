@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dirql.devices.ivshmem import Doorbell
-from dirql.errors import BuildError, GuestBugCheck, GuestHang, GuestRequestError, UsageError
+from dirql.errors import BuildError, GuestBugCheck, GuestError, GuestHang, GuestRequestError, UsageError
 from dirql.guest import artifacts
 from dirql.machine import Machine
 from tests.system.guest.support import TIMEOUT, free_pool, pages_accounted
@@ -72,9 +72,17 @@ def send(machine: Machine, data: bytes, timeout: float = TIMEOUT) -> int:
 
 def refusal(machine: Machine, data: bytes) -> int:
     """Return the NTSTATUS with which the guest refuses an image."""
-    with pytest.raises(GuestRequestError, match="sent.sys to load: the guest answered ") as caught:
+    with pytest.raises(GuestRequestError, match=r"sent\.sys to load: the guest answered ") as caught:
         send(machine, data)
     return caught.value.status
+
+
+def outcome(machine: Machine, data: bytes) -> int | GuestError:
+    """Return the NTSTATUS of DriverEntry, or what came instead."""
+    try:
+        return send(machine, data, timeout=5.0)
+    except GuestError as error:
+        return error
 
 
 def unharmed(machine: Machine, pages: int) -> None:
@@ -106,12 +114,12 @@ def section(name: str, field: str) -> int:
 def test_a_kernel_that_is_none(tmp_path: Path) -> None:
     path = tmp_path / "kernel.elf"
     path.write_bytes(b"MZ not an ELF")
-    with pytest.raises(BuildError, match="kernel.elf is not an ELF file"):
+    with pytest.raises(BuildError, match=r"kernel\.elf is not an ELF file"):
         Machine(kernel=path)
     path.write_bytes(artifacts.kernel().read_bytes()[:100])
-    with pytest.raises(BuildError, match="kernel.elf is damaged or not whole: ELFParseError"):
+    with pytest.raises(BuildError, match=r"kernel\.elf is damaged or not whole: ELFParseError"):
         Machine(kernel=path)
-    with pytest.raises(UsageError, match="no such file|there is no file|cannot read the image"):
+    with pytest.raises(UsageError, match=r"no file .*none\.elf|cannot read the image .*none\.elf"):
         Machine(kernel=tmp_path / "none.elf")
 
 
@@ -121,7 +129,7 @@ def test_a_kernel_that_is_none(tmp_path: Path) -> None:
 def test_garbage(machine: Machine, tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "garbage.sys"
     path.write_bytes(data)
-    with pytest.raises(UsageError, match=r"garbage.sys is not a PE image: .*; a driver is a .sys file for x64"):
+    with pytest.raises(UsageError, match=r"garbage\.sys is not a PE image: .*; a driver is a \.sys file for x64"):
         machine.load(path)
     pages = pages_accounted(machine)
     assert refusal(machine, data) == INVALID_IMAGE_FORMAT
@@ -129,7 +137,7 @@ def test_garbage(machine: Machine, tmp_path: Path, data: bytes) -> None:
 
 
 def test_no_such_driver(machine: Machine) -> None:
-    with pytest.raises(BuildError, match="there is no driver none.sys: neither a file of that path nor one in "):
+    with pytest.raises(BuildError, match=r"there is no driver none\.sys: neither a file of that path nor one in "):
         machine.load("none.sys")
 
 
@@ -137,7 +145,7 @@ def test_another_processor(machine: Machine, tmp_path: Path) -> None:
     path = tmp_path / "old.sys"
     pe = pefile.PE(data=good(), fast_load=True)
     path.write_bytes(replaced(pe.FILE_HEADER.get_file_offset(), struct.pack("<H", 0x14C)))
-    with pytest.raises(UsageError, match="old.sys is a PE image for machine 0x014c; this guest runs x64"):
+    with pytest.raises(UsageError, match=r"old\.sys is a PE image for machine 0x014c; this guest runs x64"):
         machine.load(path)
     assert refusal(machine, path.read_bytes()) == INVALID_IMAGE_FORMAT
 
@@ -165,7 +173,7 @@ def test_an_import_by_ordinal(machine: Machine, tmp_path: Path) -> None:
     thunk = pe.DIRECTORY_ENTRY_IMPORT[0].struct.OriginalFirstThunk
     path = tmp_path / "ordinal.sys"
     path.write_bytes(replaced(pe.get_offset_from_rva(thunk), struct.pack("<Q", 1 << 63 | 77)))
-    with pytest.raises(UsageError, match=r"imports 1 name that this guest does not export: ntoskrnl.exe!#77"):
+    with pytest.raises(UsageError, match=r"imports 1 name that this guest does not export: ntoskrnl\.exe!#77"):
         machine.load(path)
     pages = pages_accounted(machine)
     assert refusal(machine, path.read_bytes()) == ORDINAL_NOT_FOUND
@@ -225,7 +233,7 @@ def test_an_image_larger_than_memory(machine: Machine) -> None:
 
 
 def test_driver_entry_that_fails_leaves_nothing(machine: Machine) -> None:
-    with pytest.raises(UsageError, match=r"refuse.sys: DriverEntry returned STATUS_DEVICE_CONFIGURATION_ERROR"):
+    with pytest.raises(UsageError, match=r"refuse\.sys: DriverEntry returned STATUS_DEVICE_CONFIGURATION_ERROR"):
         machine.load("refuse.sys")
     pages, pool = pages_accounted(machine), free_pool(machine)
     for _ in range(20):
@@ -238,7 +246,7 @@ def test_driver_entry_that_fails_leaves_nothing(machine: Machine) -> None:
 def test_a_driver_without_unload_stays() -> None:
     with Machine(cpus=1) as machine:
         driver = machine.load("stay.sys")
-        with pytest.raises(GuestRequestError, match=r"stay.sys to unload: .*STATUS_INVALID_DEVICE_REQUEST"):
+        with pytest.raises(GuestRequestError, match=r"stay\.sys to unload: .*STATUS_INVALID_DEVICE_REQUEST"):
             driver.unload()
         assert machine.symbols.module(driver.base) is not None
         machine.load("doorbell.sys").unload()
@@ -296,21 +304,16 @@ def test_damaged_images(machine: Machine, changes: list[tuple[int, int]]) -> Non
     for offset, value in changes:
         data[offset] = value
     pages = pages_accounted(machine)
-    try:
-        status = send(machine, bytes(data), timeout=5.0)
-    except GuestRequestError as error:
-        assert error.status in REFUSALS
-    except (GuestBugCheck, GuestHang) as error:
+    found = outcome(machine, bytes(data))
+    if isinstance(found, GuestRequestError):
+        assert found.status in REFUSALS
+    if isinstance(found, GuestBugCheck | GuestHang):
         # The damage went into the driver itself: it may crash in its own DriverEntry, but not in the loader.
-        state = error.cpus[0]
-        assert not any("!Ldr" in frame or "!Mi" in frame for frame in (state.where, *state.stack)), str(error)
-        assert any("!HostExecute+" in frame for frame in state.stack), str(error)
+        state = found.cpus[0]
+        assert not any("!Ldr" in frame or "!Mi" in frame for frame in (state.where, *state.stack)), str(found)
+        assert any("!HostExecute+" in frame for frame in state.stack), str(found)
+    if isinstance(found, GuestRequestError) or found == REFUSED_BY_DRIVER:
+        unharmed(machine, pages)
+    else:  # it ran something else: who knows what that did
         machine.reset()
         warm(machine)
-        return
-    else:
-        if status != REFUSED_BY_DRIVER:  # it ran something else: who knows what that did
-            machine.reset()
-            warm(machine)
-            return
-    unharmed(machine, pages)
