@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images, debug information, memory views, link, symbols: without QEMU."""
