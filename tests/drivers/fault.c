@@ -77,6 +77,7 @@ static DECLSPEC_NOINLINE VOID FaultReadNotCanonical(VOID) {
     FaultResult = *FaultNotCanonical; /* here: not canonical */
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): that is the fault */
 static DECLSPEC_NOINLINE ULONG FaultOverflow(ULONG depth) {
     volatile ULONG local[64];
     local[depth % 64] = depth;
