@@ -161,6 +161,8 @@ def test_the_first_of_several_bugchecks_wins(machine: Machine) -> None:
     assert error.parameters == (error.processor, 2, 3, 4)
     winner = frames(error.cpus[error.processor])
     assert is_at(winner[1], "FaultBugCheck", "bugcheck")
+    assert kernel_word(machine, "KiBugCheckOwner") & 0xFFFF_FFFF == error.processor + 1
+    assert kernel_word(machine, "KiFrozen") & 0xFFFF_FFFF == CPUS - 1  # every other one was stopped by the winner
     for state in error.cpus:  # the others were on their way there, or waited inside for the NMI
         assert any("fault.sys!Fault" in frame or "KiBugCheckFrame" in frame for frame in frames(state))
 
