@@ -59,6 +59,7 @@ static VOID KiCreateTraceRings(VOID) {
             KeBugCheckEx(INSTALL_MORE_MEMORY, pages, cpu, KiProcessorCount, MiFreePageCount());
         }
         TraceSetRing(cpu, physical, MiPhysicalToVirtual(physical), records);
+        KiPcr[cpu].Prcb.TraceRing = &TraceRing[cpu];
     }
     TraceStart(KiProcessorCount);
 }

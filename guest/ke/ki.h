@@ -11,6 +11,7 @@
 #include "../include/hostif.h"
 #include "../include/nt.h"
 #include "../include/vectors.h"
+#include "../trace/trace.h"
 
 #define CONSOLE_LEVEL 3
 #define DPC_ANY_CPU   0xff
@@ -54,6 +55,7 @@ typedef struct _KPRCB {
     ULONG MxCsr;
     ULONG Number;
     PKTHREAD CurrentThread;
+    TRACE_RING *TraceRing;
     ULONG ApicId;
     volatile LONG DpcRoutineActive; /* a DPC routine is running on this CPU */
     KI_TRAP_FRAME *InterruptFrame;  /* innermost interrupt, NULL when none is being served */
@@ -82,6 +84,7 @@ typedef union _KIPCR {
 } __attribute__((aligned(KI_CACHE_LINE))) KIPCR;
 C_ASSERT(FIELD_OFFSET(KIPCR, Prcb) + FIELD_OFFSET(KPRCB, Number) == 0x184);
 C_ASSERT(FIELD_OFFSET(KIPCR, Prcb) + FIELD_OFFSET(KPRCB, CurrentThread) == 0x188);
+C_ASSERT(FIELD_OFFSET(KIPCR, Prcb) + FIELD_OFFSET(KPRCB, TraceRing) == TRACE_RING_GS);
 C_ASSERT(sizeof(KPCR) <= KPCR_PRCB_OFFSET);
 
 extern KIPCR KiPcr[MAXIMUM_CPUS];

@@ -133,7 +133,8 @@ static NTSTATUS LdrRelocate(const LDR_WORK *work) {
     ULONG64 offset = 0;
     while (directory->Size - offset >= sizeof(IMAGE_BASE_RELOCATION)) {
         const UCHAR *at = work->Base + directory->VirtualAddress + offset;
-        const IMAGE_BASE_RELOCATION block = *(const IMAGE_BASE_RELOCATION *)at; /* it may lie in a word that it changes */
+        const IMAGE_BASE_RELOCATION block =
+            *(const IMAGE_BASE_RELOCATION *)at; /* it may lie in a word that it changes */
         if (block.SizeOfBlock < sizeof block || block.SizeOfBlock > directory->Size - offset) {
             return STATUS_INVALID_IMAGE_FORMAT;
         }

@@ -15,34 +15,45 @@
 TRACE_CONTROL TraceControl;
 TRACE_RING TraceRing[MAXIMUM_CPUS];
 
-static BOOLEAN TraceReserve(TRACE_RING *ring, ULONG64 head) {
-    BOOLEAN reserved;
-    __asm__ volatile("cmpxchgq %3, %1" : "=@ccz"(reserved), "+m"(ring->Head), "+a"(head) : "r"(head + 1) : "memory");
-    return reserved;
-}
+C_ASSERT(FIELD_OFFSET(TRACE_RECORD, Sequence) == 8 && FIELD_OFFSET(TRACE_RECORD, Event) == 12 &&
+         FIELD_OFFSET(TRACE_RECORD, Cpu) == 14 && FIELD_OFFSET(TRACE_RECORD, Irql) == 15);
 
-VOID TraceWrite(TRACE_EVENT event, ULONG64 argument0, ULONG64 argument1) {
-    ULONG cpu = KeGetCurrentProcessorNumber();
-    TRACE_RING *ring = &TraceRing[cpu];
-    ULONG64 head, time;
+/*
+ * Every instruction here is paid some twenty times for an interrupt, so they are few: no frame pointer, the time stored in
+ * the halves that RDTSC gives, and sequence number, event, CPU and IRQL put together and stored as one word.
+ */
+static inline __attribute__((always_inline)) VOID TraceStore(ULONG64 stamp, ULONG64 argument0, ULONG64 argument1) {
+    TRACE_RING *ring;
+    ULONG64 head, found;
+    ULONG low, high;
+    BOOLEAN reserved;
+    __asm__ volatile("movq %%gs:%c1, %0" : "=r"(ring) : "i"(TRACE_RING_GS));
     do {
         head = ring->Head;
         /* The host stores Tail after it has copied the records before it: a slot seen as free is no longer read. */
-        if (TraceControl.Policy == TraceDropNew && head - ring->Tail > ring->Mask) {
+        if (__builtin_expect(head - ring->Tail > ring->Limit, FALSE)) {
             __asm__ volatile("incq %0" : "+m"(ring->Lost)); /* one instruction: exact under interrupts */
             return;
         }
-        time = __rdtsc();
-    } while (!TraceReserve(ring, head));
+        __asm__ volatile("rdtsc" : "=a"(low), "=d"(high) : : "memory");
+        found = head;
+        __asm__ volatile("cmpxchgq %3, %1"
+                         : "=@ccz"(reserved), "+m"(ring->Head), "+a"(found)
+                         : "r"(head + 1)
+                         : "memory");
+    } while (__builtin_expect(!reserved, FALSE));
     TRACE_RECORD *record = &ring->Records[head & ring->Mask];
-    record->Time = time;
-    record->Event = (USHORT)event;
-    record->Cpu = (UCHAR)cpu;
-    record->Irql = (UCHAR)__readcr8();
+    ((volatile ULONG *)&record->Time)[0] = low;
+    ((volatile ULONG *)&record->Time)[1] = high;
     record->Argument0 = argument0;
     record->Argument1 = argument1;
+    stamp |= __readcr8() << 56 | ring->Cpu | (ULONG)(head + 1);
     /* Release: the host takes a record as complete once it sees its sequence number. */
-    __atomic_store_n(&record->Sequence, (ULONG)(head + 1), __ATOMIC_RELEASE);
+    __atomic_store_n((ULONG64 *)&record->Sequence, stamp, __ATOMIC_RELEASE);
+}
+
+__attribute__((optimize("omit-frame-pointer"))) VOID TraceWrite(ULONG64 stamp, ULONG64 argument0, ULONG64 argument1) {
+    TraceStore(stamp, argument0, argument1);
 }
 
 ULONG TraceRecordsPerRing(ULONG processors) {
@@ -60,6 +71,8 @@ VOID TraceSetRing(ULONG cpu, ULONG64 physical, TRACE_RECORD *records, ULONG coun
     TraceRing[cpu].RecordsPhysical = physical;
     TraceRing[cpu].Records = records;
     TraceRing[cpu].Mask = count - 1;
+    TraceRing[cpu].Limit = HostBootOptions.TracePolicy == TraceDropNew ? count - 1 : ~0ull;
+    TraceRing[cpu].Cpu = (ULONG64)cpu << 48;
 }
 
 VOID TraceStart(ULONG processors) {
@@ -69,7 +82,9 @@ VOID TraceStart(ULONG processors) {
     __atomic_store_n(&TraceControl.Mask, HostBootOptions.TraceMask, __ATOMIC_RELEASE);
 }
 
-VOID NTAPI DirqlTraceMark(ULONG64 Value0, ULONG64 Value1) {
-    trace(TraceMark, Value0, Value1);
+__attribute__((optimize("omit-frame-pointer"))) VOID NTAPI DirqlTraceMark(ULONG64 Value0, ULONG64 Value1) {
+    if (TraceWanted(TraceMark)) {
+        TraceStore(TRACE_STAMP(TraceMark), Value0, Value1);
+    }
 }
 NT_EXPORT(DirqlTraceMark);

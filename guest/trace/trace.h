@@ -12,11 +12,26 @@ ULONG TraceRecordsPerRing(ULONG processors); /* a power of two */
 VOID TraceSetRing(ULONG cpu, ULONG64 physical, TRACE_RECORD *records, ULONG count);
 VOID TraceStart(ULONG processors);
 
-VOID TraceWrite(TRACE_EVENT event, ULONG64 argument0, ULONG64 argument1);
+/* Where a CPU's own KPRCB has the address of its ring: GS:[190h]. ke/ki.h asserts it. */
+#define TRACE_RING_GS 0x190
 
-static inline VOID trace(TRACE_EVENT event, ULONG64 argument0, ULONG64 argument1) {
-    if (TraceControl.Mask >> event & 1u) {
-        TraceWrite(event, argument0, argument1);
+/* The record's second word without sequence number and IRQL: what TraceWrite is given of the event. */
+#define TRACE_STAMP(event) ((ULONG64)(event) << 32)
+
+VOID TraceWrite(ULONG64 stamp, ULONG64 argument0, ULONG64 argument1);
+
+/* Whether an event is recorded: one TEST of the byte of the mask that has its bit. */
+static inline __attribute__((always_inline)) BOOLEAN TraceWanted(TRACE_EVENT event) {
+    BOOLEAN wanted;
+    __asm__ volatile("testb %2, %1"
+                     : "=@ccnz"(wanted)
+                     : "m"(((const UCHAR *)&TraceControl.Mask)[event / 8]), "i"((UCHAR)(1u << (event & 7u))));
+    return wanted;
+}
+
+static inline __attribute__((always_inline)) VOID trace(TRACE_EVENT event, ULONG64 argument0, ULONG64 argument1) {
+    if (TraceWanted(event)) {
+        TraceWrite(TRACE_STAMP(event), argument0, argument1);
     }
 }
 
