@@ -8,6 +8,7 @@ does; events that QEMU sent before its end are still delivered.
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -21,7 +22,6 @@ from dirql.qemu.loop import shared_loop
 from dirql.qemu.waits import Deadline
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
     from pathlib import Path
     from types import TracebackType
@@ -71,7 +71,7 @@ class Qmp:
         watch: the machine's.
         log_path: where every command, answer and event goes, a line of JSON each; None keeps no file.
         on_event: called with every event, in the private thread; it must be quick and must not call QMP.
-        on_ready: called in the private thread once QEMU takes commands.
+        on_ready: called with QEMU's version, in the private thread, once QEMU takes commands.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Qmp:
         *,
         log_path: Path | None = None,
         on_event: Callable[[QmpEvent], None] | None = None,
-        on_ready: Callable[[], None] | None = None,
+        on_ready: Callable[[tuple[int, int, int]], None] | None = None,
     ) -> None:
         self._sock = sock
         self._watch = watch
@@ -91,7 +91,7 @@ class Qmp:
         self._seen: set[str] = set()
         self._client: QMPClient | None = None
         self._version: tuple[int, int, int] | None = None
-        self._ended = False
+        self._ended: str | None = None
         self._log = log_path.open("w", encoding="utf-8", buffering=1) if log_path is not None else None
         self._loop = shared_loop()
         self._serving = self._loop.submit(self._serve)
@@ -155,9 +155,7 @@ class Qmp:
 
         if isinstance(failure, ExecuteError):
             raise ProtocolError(f"QEMU refused {shown}: {failure}")
-        return self._watch.wait(
-            _never, f"QEMU's answer to {command}; QEMU has closed the channel", deadline, guest=False
-        )
+        return self._wait(_never, f"QEMU's answer to {command}", deadline)
 
     def hmp(self, line: str, timeout: float | Deadline = DEFAULT_TIMEOUT) -> str:
         """Execute a line of the human monitor.
@@ -207,12 +205,8 @@ class Qmp:
 
     def close(self) -> None:
         """End the session. Safe to call again; QEMU itself goes on."""
-        client = self._client
-        if client is not None and not self._serving.done():
-            self._loop.submit(lambda: self._hang_up(client))
-        elif client is None:
-            with suppress(OSError):
-                self._sock.shutdown(2)  # negotiation sees the end of file
+        with suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)  # the session sees the end of file
         self.settle(_CLOSE_TIMEOUT)
         self._sock.close()
         if self._log is not None:
@@ -229,26 +223,27 @@ class Qmp:
         self.close()
 
     async def _serve(self) -> None:
-        from qemu.qmp import QMPClient, QMPError, Runstate  # slow to import, so not in a caller's thread
+        from qemu.qmp import QMPClient, Runstate  # slow to import, so not in a caller's thread
 
         client = QMPClient("dirql")
+        # The library's own negotiation takes an event that comes before the answer for the answer.
+        client.negotiate = False
         # A filter that takes every event and keeps none, in place of a listener, which would not notice QEMU's end.
         client.events.event_filter = self._event
+        reason = "ended"
         try:
-            with suppress(QMPError, OSError, EOFError):
-                await client.connect(self._sock)
-                try:
-                    await self._greeted(client)
-                    while client.runstate is Runstate.RUNNING:
-                        await client.runstate_changed()
-                finally:
-                    await client.disconnect()  # also takes delivery of the error that ended the session
+            await client.connect(self._sock)
+            try:
+                await client.execute("qmp_capabilities")
+                await self._greeted(client)
+                while client.runstate is Runstate.RUNNING:
+                    await client.runstate_changed()
+            finally:
+                await client.disconnect()  # raises what ended the session: EOFError when QEMU has gone
         except Exception as error:
-            text = f"the QMP session failed: {type(error).__name__}: {error}"
-            self._watch.lose(lambda: ProtocolError(text))
-        finally:
-            with self._watch.changed():
-                self._ended = True
+            reason = f"{type(error).__name__} {error}".strip()
+        with self._watch.changed():
+            self._ended = reason
 
     async def _greeted(self, client: QMPClient) -> None:
         assert client.greeting is not None
@@ -262,13 +257,7 @@ class Qmp:
         with self._watch.changed():
             self._client = client
         if self._on_ready is not None:
-            self._on_ready()
-
-    async def _hang_up(self, client: QMPClient) -> None:
-        from qemu.qmp import QMPError
-
-        with suppress(QMPError, OSError, EOFError):
-            await client.disconnect()
+            self._on_ready(self._version)
 
     async def _execute(self, client: QMPClient, command: str, arguments: Mapping[str, object] | None) -> object:
         self._record("command", {"execute": command, "arguments": arguments or {}})
@@ -313,7 +302,7 @@ class Qmp:
         if result is not None:
             return result
         # QEMU hangs up when it ends: the machine's watch is about to say how it did.
-        return self._watch.wait(probe, f"{what}; QEMU has closed the channel", deadline, guest=guest)
+        return self._watch.wait(probe, f"{what}; the session is over: {self._ended}", deadline, guest=guest)
 
 
 def _never() -> None:

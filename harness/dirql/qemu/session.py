@@ -191,9 +191,9 @@ class QemuSession:
         """Close it."""
         self.close()
 
-    def _greeted(self) -> None:
+    def _greeted(self, version: tuple[int, int, int]) -> None:
         try:
-            require_version(self.qmp.version, self.process.argv[0])
+            require_version(version, self.process.argv[0])
         except UnsupportedError as error:
             too_old = str(error)
             self.watch.lose(lambda: UnsupportedError(too_old))

@@ -6,13 +6,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import pytest
-from tiny_rom import BAR0, COM2, LAPIC, SLOT, Rom
 
 from dirql.devices.ivshmem import Doorbell
 from dirql.devices.remote import RemotePciDevice
 from dirql.devices.rendezvous import RELEASED, Rendezvous
 from dirql.qemu.command import QemuConfig
 from dirql.qemu.session import QemuSession
+from tests.system.qemu.tiny_rom import BAR0, COM2, LAPIC, SLOT, Rom
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,12 +7,12 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from tiny_rom import Rom
 
 from dirql.devices.remote import RemotePciDevice
 from dirql.errors import GuestTripleFault, MachineLost, ProtocolError, UsageError, WaitTimeout
 from dirql.qemu.command import QemuConfig
 from dirql.qemu.session import QemuSession
+from tests.system.qemu.tiny_rom import Rom
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +27,7 @@ def session(tmp_path: Path) -> Iterator[QemuSession]:
     rom = Rom().print("hello\r\n").halt().write(tmp_path)
     with QemuSession(QemuConfig(rom=rom, cpus=2)) as session:
         session.console.expect("hello", 10)
+        session.qmp.ready()
         yield session
 
 
@@ -35,6 +36,14 @@ def test_commands_answer(session: QemuSession) -> None:
     cpus = session.qmp.execute("query-cpus-fast")
     assert [cpu["cpu-index"] for cpu in cpus] == [0, 1]
     assert session.qmp.hmp("info status").startswith("VM status: running\n")
+
+
+def test_the_channel_can_be_closed_while_the_machine_runs_on(session: QemuSession) -> None:
+    session.qmp.close()
+    session.qmp.close()
+    session.ram.store32(0x100, 5)
+    assert session.qtest.readl(0x100) == 5
+    assert session.process.returncode is None
 
 
 def test_a_refused_command_says_which_and_why(session: QemuSession) -> None:
@@ -167,6 +176,7 @@ def test_what_happened_before_negotiation_is_told_afterwards(tmp_path: Path, eve
     config = QemuConfig(rom=rom.write(tmp_path), on_bugcheck="pause")
     with QemuSession(config, devices=[SlowStart()], on_event=lambda event: names.append(event.name)) as session:
         session.qmp.wait_event(event, 10)
+        session.qmp.ready()
         assert names.count(event) == 1
 
 

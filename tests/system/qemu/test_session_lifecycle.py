@@ -12,13 +12,13 @@ import threading
 from pathlib import Path
 
 import pytest
-from tiny_rom import BAR0, SLOT, Rom
 
 from dirql.devices.ivshmem import Doorbell
 from dirql.devices.rendezvous import Rendezvous
 from dirql.errors import LaunchError, MachineLost, UsageError
 from dirql.qemu.command import QemuConfig
 from dirql.qemu.session import QemuSession
+from tests.system.qemu.tiny_rom import BAR0, SLOT, Rom
 
 
 def gone(pidfd: int) -> bool:

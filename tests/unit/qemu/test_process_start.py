@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
+from dirql.devices.rendezvous import Rendezvous
 from dirql.errors import LaunchError, MachineLost, UnsupportedError
 from dirql.qemu.command import QemuConfig
-from dirql.qemu.process import find_qemu, qemu_version, require_version
+from dirql.qemu.process import QemuProcess, find_qemu, qemu_version, require_version
+from dirql.qemu.pump import Pump
 from dirql.qemu.session import QemuSession
+from dirql.qemu.waits import Watch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,6 +70,34 @@ def test_an_old_qemu_that_does_not_start_is_called_old(tmp_path: Path) -> None:
     config = QemuConfig(qemu=fake_qemu(tmp_path, "6.2.0"))
     with QemuSession(config) as session, pytest.raises(UnsupportedError, match=r"is QEMU 6\.2\.0; dirql needs 7\.2"):
         session.qmp.ready()
+
+
+def test_a_served_device_on_a_qemu_that_cannot_have_one_is_called_so(tmp_path: Path) -> None:
+    config = QemuConfig(qemu=fake_qemu(tmp_path, "10.0.2"))
+    text = r"takes QEMU 7\.2 to 9\.2.* is QEMU 10\.0\.2"
+    with QemuSession(config, devices=[Rendezvous()]) as session, pytest.raises(UnsupportedError, match=text):
+        session.qmp.ready()
+    with QemuSession(config) as session, pytest.raises(LaunchError):
+        session.qmp.ready()
+
+
+def test_the_channels_are_read_to_their_end_before_the_waits_are_told() -> None:
+    watch = Watch()
+    pump = Pump(watch)
+    order: list[bool] = []
+    read, write = os.pipe()
+    with QemuProcess(["/bin/sh", "-c", f"cat /dev/fd/{read}"], pass_fds=[read], watch=watch, pump=pump) as process:
+        process.last_words = lambda: order.append(watch.lost)
+        process.answered()
+        os.close(read)
+        os.close(write)
+        assert process.wait(10) == 0
+        with pytest.raises(MachineLost, match="status 0"):
+            watch.wait(lambda: None, "anything", 10)
+        assert order == [False]
+        assert process.returncode == 0
+    pump.close()
+    watch.close()
 
 
 def test_every_channel_says_that_qemu_has_gone(tmp_path: Path) -> None:
