@@ -164,7 +164,8 @@ VOID KiCallOthers(KI_IPI_ROUTINE *routine, PVOID context);
 
 /* ke/idle.c */
 VOID KiIdleLoop(VOID) __attribute__((noreturn));
-VOID KiWaitForInterrupt(VOID); /* PASSIVE_LEVEL, interrupts off (on again at return): idle until something happens */
+/* PASSIVE_LEVEL, interrupts off (on again at return): idle until something happens. Out of line: one place for gdb. */
+VOID KiWaitForInterrupt(VOID) __attribute__((noinline));
 BOOLEAN KiLeaveIdle(ULONG number);      /* interrupt entry: TRUE if the CPU was marked idle */
 ULONG KiFindIdleProcessor(ULONG after); /* an idle CPU other than `after`, DPC_ANY_CPU if none */
 

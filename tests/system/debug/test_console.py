@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pexpect
@@ -19,10 +19,7 @@ if TYPE_CHECKING:
 MODES = pytest.mark.parametrize("mode", ["mt", "icount"])
 
 
-def dirql() -> str:
-    found = shutil.which("dirql")
-    assert found is not None
-    return found
+PROGRAM = (sys.executable, "-m", "dirql")
 
 
 @pytest.mark.parametrize("step", [1, 3, 1000])
@@ -62,7 +59,7 @@ def test_lines_from_a_pipe_are_answered_plain(mode: str) -> None:
 def test_a_pipe_through_the_program(mode: str, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     done = subprocess.run(
-        [dirql(), "console", "--cpus", "2", "--mode", mode, "--folder", str(folder)],
+        [*PROGRAM, "console", "--cpus", "2", "--mode", mode, "--folder", str(folder)],
         input="trace off\nimages",
         capture_output=True,
         text=True,
@@ -91,14 +88,15 @@ def test_the_commands_are_read_from_the_guest() -> None:
     assert "run ipi" in words
 
 
-def terminal(*options: str) -> pexpect.spawn[str]:
+def terminal(folder: Path, *options: str) -> pexpect.spawn[str]:
     environment = {**os.environ, "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
-    return pexpect.spawn(dirql(), ["console", *options], encoding="utf-8", timeout=60, env=environment)
+    arguments = [*PROGRAM[1:], "console", "--folder", str(folder / "run"), *options]
+    return pexpect.spawn(PROGRAM[0], arguments, encoding="utf-8", timeout=60, env=environment)
 
 
 @MODES
-def test_at_a_terminal_there_is_completion_and_a_line_can_be_dropped(mode: str) -> None:
-    console = terminal("--cpus", "2", "--mode", mode)
+def test_at_a_terminal_there_is_completion_and_a_line_can_be_dropped(mode: str, tmp_path: Path) -> None:
+    console = terminal(tmp_path, "--cpus", "2", "--mode", mode)
     console.expect_exact("dirql>")
     console.send("junk\x03he")  # Ctrl-C drops the line
     console.expect_exact("he")

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import shutil
+import sys
 from typing import TYPE_CHECKING
 
 import pexpect
@@ -16,11 +16,8 @@ PROMPT = r"\(gdb\) "
 
 
 def dirql_gdb(folder: Path, *options: str) -> pexpect.spawn[str]:
-    dirql = shutil.which("dirql")
-    assert dirql is not None
-    return pexpect.spawn(
-        dirql, ["gdb", "--folder", str(folder / "run"), *options], cwd=str(folder), encoding="utf-8", timeout=60
-    )
+    arguments = ["-m", "dirql", "gdb", "--folder", str(folder / "run"), *options]
+    return pexpect.spawn(sys.executable, arguments, cwd=str(folder), encoding="utf-8", timeout=60)
 
 
 def ended(terminal: pexpect.spawn[str]) -> int | None:
