@@ -260,8 +260,11 @@ class Machine:
             self._clear_rings()
             self._write_options()
 
-        self.session.reset(prepare, deadline)
+        bios = self.config.boot == "bios"
+        self.session.reset(prepare, deadline, resets_itself=bios)
         self.link.wait_ready(deadline)
+        if bios:
+            self.session.hold_resets(deadline)
 
     def cpu_states(self) -> tuple[CpuState, ...]:
         """Return where each CPU is right now, as QEMU sees it.

@@ -135,7 +135,11 @@ class QemuSession:
         self.process.last_words = lambda: self.qmp.settle(_LAST_WORDS_TIMEOUT)
 
     def reset(
-        self, prepare: Callable[[GuestRam], None] | None = None, timeout: float | Deadline = DEFAULT_TIMEOUT
+        self,
+        prepare: Callable[[GuestRam], None] | None = None,
+        timeout: float | Deadline = DEFAULT_TIMEOUT,
+        *,
+        resets_itself: bool = False,
     ) -> None:
         """Reset the machine and let it run from its reset vector, whatever state it was in.
 
@@ -146,6 +150,8 @@ class QemuSession:
         Args:
             prepare: called with the RAM while the machine stands still after the reset.
             timeout: seconds, or a deadline.
+            resets_itself: the firmware does so once more on a warm start, as SeaBIOS does. Such resets pass until
+                `hold_resets` is called.
 
         Raises:
             MachineLost, WaitTimeout: the machine did not come through it.
@@ -157,11 +163,16 @@ class QemuSession:
         self.qmp.execute("set-action", {"reboot": "reset"}, deadline)
         self.qmp.execute("system_reset", timeout=deadline)
         self.qmp.wait_event("RESET", deadline)
-        self.qmp.execute("set-action", {"reboot": "shutdown"}, deadline)
+        if not resets_itself:
+            self.hold_resets(deadline)
         if prepare is not None:
             prepare(self.ram)
         self.watch.forgive()
         self.cont(deadline)
+
+    def hold_resets(self, timeout: float | Deadline = DEFAULT_TIMEOUT) -> None:
+        """Hold the machine at any reset by the guest from now on, as from its start."""
+        self.qmp.execute("set-action", {"reboot": "shutdown"}, timeout)
 
     def stop(self, timeout: float | Deadline = DEFAULT_TIMEOUT) -> None:
         """Hold all CPUs. A CPU that waits inside a served device is let go first: it could not be held otherwise."""

@@ -132,3 +132,12 @@ def test_unknown_requests_and_functions_are_refused() -> None:
         driver.unload()
         with pytest.raises(GuestRequestError, match="STATUS_OBJECT_NAME_NOT_FOUND"):
             driver.unload()
+
+
+@pytest.mark.parametrize("cpus", [1, 4])
+def test_the_stock_bios_comes_through_a_reset(cpus: int) -> None:
+    with Machine(cpus=cpus, boot="bios") as machine:
+        for _ in range(2):
+            machine.reset()
+            assert machine.link.request("Ping")[0] > 0
+            machine.load("doorbell.sys").unload()
