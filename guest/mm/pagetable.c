@@ -73,8 +73,11 @@ static BOOLEAN MiSetEntry(ULONG64 address, ULONG64 value) {
     if (entry == NULL) {
         return FALSE;
     }
+    BOOLEAN was_present = (*entry & PTE_PRESENT) != 0;
     *entry = value;
-    MiInvalidate(address);
+    if (was_present) { /* what was not present is not in the TB (Intel SDM 3, 4.10.4.3) */
+        MiInvalidate(address);
+    }
     return TRUE;
 }
 
@@ -143,9 +146,11 @@ VOID MiFlushTb(VOID) {
     MiReloadTb(NULL);
 }
 
+/* In 2 MiB pages as far as they go. The first of them takes the hole below 1 MiB along. */
 static VOID MiMapRam(const BOOT_MEMORY_RANGE *range) {
-    ULONG64 first = range->Base & ~(PAGE_SIZE - 1ull);
+    ULONG64 first = range->Base < LARGE_PAGE ? 0 : range->Base & ~(PAGE_SIZE - 1ull);
     ULONG64 limit = range->Base + range->Bytes;
+    limit = limit < LARGE_PAGE ? LARGE_PAGE : limit;
     for (ULONG64 page = first; page < limit;) {
         BOOLEAN large = (page & (LARGE_PAGE - 1)) == 0 && page + LARGE_PAGE <= limit;
         if (!large) {

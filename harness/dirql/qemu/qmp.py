@@ -11,7 +11,7 @@ import json
 import socket
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -135,27 +135,36 @@ class Qmp:
             MachineLost: QEMU ended.
             WaitTimeout: no answer in time.
         """
+        return self.execute_all([(command, arguments)], timeout)[0]
+
+    def execute_all(
+        self,
+        commands: Sequence[tuple[str, Mapping[str, object] | None]],
+        timeout: float | Deadline = DEFAULT_TIMEOUT,
+    ) -> list[Any]:
+        """Execute commands in order, all sent before the first is answered: one wait instead of many.
+
+        A command is executed even if one before it was refused.
+
+        Args:
+            commands: name and arguments of each.
+            timeout: seconds for all of them, or a deadline.
+
+        Returns:
+            What each returned.
+
+        Raises:
+            ProtocolError, MachineLost, WaitTimeout: as `execute`, for the first that failed.
+        """
         if self._loop.current:
             raise UsageError(
                 "QMP was called from inside an event callback, which would wait for itself; call it elsewhere"
             )
-        try:
-            shown = f"{command} {json.dumps(arguments)}" if arguments else command
-        except TypeError as error:
-            raise UsageError(f"the arguments of {command} are not JSON: {error}") from error
+        shown = [_shown(command, arguments) for command, arguments in commands]
         deadline = Deadline.of(timeout)
         client = self._wait(lambda: self._client, "QEMU's greeting on QMP", deadline)
-        answer = self._loop.submit(lambda: self._execute(client, command, arguments))
-        answer.add_done_callback(lambda _: self._watch.notify())
-        self._wait(lambda: _finished(answer), f"QEMU's answer to {command}", deadline)
-        failure = answer.exception()
-        if failure is None:
-            return answer.result()
-        from qemu.qmp import ExecuteError
-
-        if isinstance(failure, ExecuteError):
-            raise ProtocolError(f"QEMU refused {shown}: {failure}")
-        return self._wait(_never, f"QEMU's answer to {command}", deadline)
+        answers = [self._submit(client, command, arguments) for command, arguments in commands]
+        return [self._answer(answer, what, deadline) for answer, what in zip(answers, shown, strict=True)]
 
     def hmp(self, line: str, timeout: float | Deadline = DEFAULT_TIMEOUT) -> str:
         """Execute a line of the human monitor.
@@ -291,6 +300,23 @@ class Qmp:
         if self._log is not None and not self._log.closed:
             self._log.write(json.dumps({"time": time.time(), kind: content}) + "\n")
 
+    def _submit(self, client: QMPClient, command: str, arguments: Mapping[str, object] | None) -> Future[object]:
+        answer = self._loop.submit(lambda: self._execute(client, command, arguments))
+        answer.add_done_callback(lambda _: self._watch.notify())
+        return answer
+
+    def _answer(self, answer: Future[object], shown: str, deadline: Deadline) -> Any:  # noqa: ANN401 (as `execute`)
+        what = f"QEMU's answer to {shown.split(' ', 1)[0]}"
+        self._wait(lambda: _finished(answer), what, deadline)
+        failure = answer.exception()
+        if failure is None:
+            return answer.result()
+        from qemu.qmp import ExecuteError
+
+        if isinstance(failure, ExecuteError):
+            raise ProtocolError(f"QEMU refused {shown}: {failure}")
+        return self._wait(_never, what, deadline)
+
     def _wait(self, probe: Callable[[], T | None], what: str, deadline: Deadline, *, guest: bool = False) -> T:
         """Wait as `Watch.wait` does, but also notice that QEMU has hung up."""
 
@@ -311,3 +337,10 @@ def _never() -> None:
 
 def _finished(future: Future[Any]) -> Future[Any] | None:
     return future if future.done() else None
+
+
+def _shown(command: str, arguments: Mapping[str, object] | None) -> str:
+    try:
+        return f"{command} {json.dumps(arguments)}" if arguments else command
+    except TypeError as error:
+        raise UsageError(f"the arguments of {command} are not JSON: {error}") from error

@@ -23,10 +23,11 @@ from dirql.qemu.serial import ByteLine, TextLine
 from dirql.qemu.waits import Deadline, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
 _LAST_WORDS_TIMEOUT = 5.0
+_HOLD_RESETS: tuple[str, Mapping[str, object]] = ("set-action", {"reboot": "shutdown"})
 
 
 def dry_run(config: QemuConfig, devices: Sequence[PciDevice] = ()) -> list[str]:
@@ -157,14 +158,12 @@ class QemuSession:
             MachineLost, WaitTimeout: the machine did not come through it.
         """
         deadline = Deadline.of(timeout)
-        self.stop(deadline)
+        self._release()
         self.qmp.clear_events()
         # A guest that resets itself is to be held (`-action reboot=shutdown`); this reset is one that we mean.
-        self.qmp.execute("set-action", {"reboot": "reset"}, deadline)
-        self.qmp.execute("system_reset", timeout=deadline)
+        commands = [("stop", None), ("set-action", {"reboot": "reset"}), ("system_reset", None), _HOLD_RESETS]
+        self.qmp.execute_all(commands[: 3 if resets_itself else 4], deadline)
         self.qmp.wait_event("RESET", deadline)
-        if not resets_itself:
-            self.hold_resets(deadline)
         if prepare is not None:
             prepare(self.ram)
         self.watch.forgive()
@@ -172,12 +171,11 @@ class QemuSession:
 
     def hold_resets(self, timeout: float | Deadline = DEFAULT_TIMEOUT) -> None:
         """Hold the machine at any reset by the guest from now on, as from its start."""
-        self.qmp.execute("set-action", {"reboot": "shutdown"}, timeout)
+        self.qmp.execute_all([_HOLD_RESETS], timeout)
 
     def stop(self, timeout: float | Deadline = DEFAULT_TIMEOUT) -> None:
         """Hold all CPUs. A CPU that waits inside a served device is let go first: it could not be held otherwise."""
-        for device in self.devices:
-            device.release()
+        self._release()
         self.qmp.execute("stop", timeout=timeout)
 
     def cont(self, timeout: float | Deadline = DEFAULT_TIMEOUT) -> None:
@@ -201,6 +199,10 @@ class QemuSession:
     ) -> None:
         """Close it."""
         self.close()
+
+    def _release(self) -> None:
+        for device in self.devices:
+            device.release()
 
     def _greeted(self, version: tuple[int, int, int]) -> None:
         try:
