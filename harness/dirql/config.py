@@ -92,7 +92,6 @@ class MachineConfig:
             UsageError: a value is out of range.
             BuildError: an image has not been built.
         """
-        kernel = self.kernel or artifacts.kernel()
         common = QemuConfig(
             qemu=self.qemu,
             mode=self.mode,
@@ -104,8 +103,8 @@ class MachineConfig:
             extra=self.extra,
         )
         if self.boot == "bios":
-            return replace(common, kernel=kernel)
-        return replace(common, rom=artifacts.rom(), loader_files=((kernel, None),))
+            return replace(common, kernel=self.kernel or artifacts.kernel())
+        return replace(common, rom=artifacts.rom())
 
 
 def dry_run_command(config: MachineConfig, devices: Sequence[PciDevice] = ()) -> list[str]:

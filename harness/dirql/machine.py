@@ -35,6 +35,7 @@ from dirql.guest.image import DriverImage, KernelImage
 from dirql.guest.link import HostLink
 from dirql.guest.memory import GuestMemory, View
 from dirql.guest.ntstatus import ntstatus_name
+from dirql.guest.placement import place, restore
 from dirql.guest.state import BugCheckRecord, parse_irql, parse_registers
 from dirql.guest.symbols import Symbolizer
 from dirql.inject.injector import Injector
@@ -57,7 +58,7 @@ _OPTIONS_MAGIC = int.from_bytes(b"qoptions", "little")
 _EXITS = {
     "HostExitRequested": "the guest ended the machine, as its console's `quit` does",
     "HostExitNoLongMode": "the firmware refused this CPU: it has no long mode; use a 64-bit CPU model",
-    "HostExitNoGuest": "the firmware found no guest image at 1 MiB; rebuild with `make build`",
+    "HostExitNoGuest": "the firmware found no guest at 1 MiB: this is no dirql kernel, or not of this firmware",
     "HostExitTooManyCpus": "the firmware refused more than 64 CPUs",
     "HostExitNoPciSpace": "the firmware could not place all PCI devices: their BARs are too large together",
 }
@@ -255,9 +256,10 @@ class Machine:
         self._kept = None
 
         def prepare(ram: GuestRam) -> None:
-            del ram
             self.link.forget()
             self._clear_rings()
+            if self.config.boot == "rom":
+                restore(self.kernel, ram, self.session.qtest.write)
             self._write_options()
 
         bios = self.config.boot == "bios"
@@ -298,6 +300,8 @@ class Machine:
         self.link = HostLink(self.memory, self.rendezvous)
         self.link.on_bugcheck = self._bugchecked
         self.bugcheck = BugCheckRecord(self.memory)
+        if self.config.boot == "rom":
+            place(self.kernel, ram)
         self._write_options()
 
     def _write_options(self) -> None:

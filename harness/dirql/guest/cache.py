@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_FORMAT = 3
+_FORMAT = 4
 
 
 def cache_folder() -> Path:

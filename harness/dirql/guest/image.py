@@ -6,6 +6,7 @@ from __future__ import annotations
 import bisect
 import hashlib
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,26 @@ if TYPE_CHECKING:
 
 ELF_MAGIC = b"\x7fELF"
 PE_MAGIC = b"MZ"
+_EXECUTABLE = 1  # PF_X
 _LONG_NAME = b"/"
 _COFF_SYMBOL_BYTES = 18
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A part of the kernel's file that is loaded.
+
+    Attributes:
+        physical: address in the guest.
+        offset: bytes into the file.
+        size: bytes.
+        executable: it holds code.
+    """
+
+    physical: int
+    offset: int
+    size: int
+    executable: bool
 
 
 class Image:
@@ -105,6 +124,7 @@ class KernelImage(Image):
             stored = cached(self.identity, "elf", self._read_elf)
         self.symbols: dict[str, tuple[int, int]] = {name: (a, size) for name, (a, size) in stored["symbols"].items()}
         self.exports: frozenset[str] = frozenset(stored["exports"])
+        self.segments: tuple[Segment, ...] = tuple(Segment(*values) for values in stored["segments"])
         if not self.exports or "HostMailbox" not in self.symbols:
             raise BuildError(f"{path} is an ELF file but no dirql kernel: it has no export table or no HostMailbox")
 
@@ -139,7 +159,12 @@ class KernelImage(Image):
         for symbol in table.iter_symbols() if table is not None else ():
             if symbol.name and symbol["st_shndx"] != "SHN_UNDEF":
                 symbols.setdefault(symbol.name, (symbol["st_value"], symbol["st_size"]))
-        return {"symbols": symbols, "exports": sorted(self._read_exports(elf, symbols))}
+        segments = [
+            (part["p_paddr"], part["p_offset"], part["p_filesz"], bool(part["p_flags"] & _EXECUTABLE))
+            for part in elf.iter_segments("PT_LOAD")
+            if part["p_filesz"]
+        ]
+        return {"symbols": symbols, "exports": sorted(self._read_exports(elf, symbols)), "segments": segments}
 
     def _read_exports(self, elf: Any, symbols: dict[str, tuple[int, int]]) -> set[str]:  # noqa: ANN401
         """Follow the linker's array of {name, address} pairs."""

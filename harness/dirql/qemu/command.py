@@ -55,8 +55,6 @@ class QemuConfig:
         rom: our own boot ROM, in place of the BIOS.
         kernel: an ELF that QEMU's stock BIOS boots (PVH or multiboot). At most one of `rom` and `kernel`; neither is
             the stock BIOS.
-        loader_files: ELF or raw images that QEMU puts in place at power-on: (path, None) for an ELF, (path, address)
-            for raw bytes.
         stopped: the machine waits for `cont` before its first instruction.
         gdb: there is a gdbstub on channel "gdb". The machine runs until a debugger speaks.
         on_bugcheck: `exit`: the guest may end QEMU through the debug-exit port only; `pause`: it can also tell of a
@@ -73,7 +71,6 @@ class QemuConfig:
     ram_bytes: int = 64 * MIB
     rom: Path | None = None
     kernel: Path | None = None
-    loader_files: tuple[tuple[Path, int | None], ...] = ()
     stopped: bool = False
     gdb: bool = False
     on_bugcheck: OnBugCheck = "exit"
@@ -91,7 +88,7 @@ class QemuConfig:
             raise UsageError(f"guest RAM is a whole number of MiB, at least 1; {self.ram_bytes} bytes were asked for")
         if self.rom is not None and self.kernel is not None:
             raise UsageError("give a boot ROM or a kernel for the stock BIOS, not both")
-        for path in (self.rom, self.kernel, *(path for path, _ in self.loader_files)):
+        for path in (self.rom, self.kernel):
             if path is not None and not path.is_file():
                 raise UsageError(f"there is no file {path}")
 
@@ -142,17 +139,9 @@ def qemu_argv(
         argv += ["-bios", str(config.rom)]
     if config.kernel is not None:
         argv += ["-kernel", str(config.kernel)]
-    for path, address in config.loader_files:
-        where = "" if address is None else f",addr={address:#x},force-raw=on"
-        argv += ["-device", f"loader,file={escaped(path)}{where}"]
     for arguments in devices:
         argv += arguments
     if config.stopped:
         argv.append("-S")
     argv += config.extra
     return argv
-
-
-def escaped(value: object) -> str:
-    """Return a value as it stands inside a comma-separated QEMU option, where a comma is doubled."""
-    return str(value).replace(",", ",,")
