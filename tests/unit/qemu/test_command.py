@@ -109,4 +109,3 @@ def test_a_dry_run_starts_nothing_and_names_the_devices() -> None:
     assert len(set(fds)) == len(fds) == 6
     for bell in bells:
         bell.close()
-
