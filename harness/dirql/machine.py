@@ -193,6 +193,7 @@ class Machine:
             self.inject = Injector(self.session)
             if not self.config.stopped:
                 self.link.wait_ready(timeout)
+                self.session.process.answered()  # whatever ends it from now on, it had started
         except BaseException:
             self.close()
             raise

@@ -37,7 +37,8 @@ PART = '#include "part.h"\n\nULONG PartIndex(PDRIVER_OBJECT DriverObject) {\n   
 
 def make(checkout: Path, *arguments: str) -> str:
     """Run make in a checkout, without the options of a make that runs these tests, and return what it prints."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "V")}
+    outer = ("MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS", "V")
+    environment = {name: value for name, value in os.environ.items() if name not in outer}
     result = subprocess.run(
         ["make", *arguments], cwd=checkout, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
     )
