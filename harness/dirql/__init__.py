@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dirql.config import MachineConfig
     from dirql.machine import Driver, Machine
 
-__all__ = ["Driver", "Machine"]
+__all__ = ["Driver", "Machine", "MachineConfig"]
 __version__ = "0.1.0"
 
 
@@ -20,5 +21,5 @@ def __getattr__(name: str) -> object:
     if name in __all__:
         import dirql.machine
 
-        return getattr(dirql.machine, name)
+        return getattr(dirql.machine, name)  # imported when used: the program starts without it
     raise AttributeError(f"module 'dirql' has no attribute {name!r}")
