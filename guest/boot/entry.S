@@ -17,6 +17,19 @@
 #define LARGE_FLAGS 0xe3      /* and large */
 #define XEN_ELFNOTE_PHYS32_ENTRY 18
 
+    .macro LONG_MODE /* from 32-bit protected mode to compatibility mode, on the early page tables; a far jump follows */
+    movl $CR4_PAE, %eax
+    movl %eax, %cr4
+    movl $KiEarlyTop, %eax
+    movl %eax, %cr3
+    movl $MSR_EFER, %ecx
+    rdmsr
+    orl $EFER_LME_NXE, %eax
+    wrmsr
+    movl $CR0_PAGING, %eax
+    movl %eax, %cr0
+    .endm
+
     .section .boot.header, "ax"
     .quad GUEST_HEADER_MAGIC
     .quad KiEntry64
@@ -61,16 +74,7 @@ enable_long_mode: /* EBX kept */
     btl $29, %edx
     jnc no_long_mode
     lgdtl early_gdt_pointer
-    movl $CR4_PAE, %eax
-    movl %eax, %cr4
-    movl $KiEarlyTop, %eax
-    movl %eax, %cr3
-    movl $MSR_EFER, %ecx
-    rdmsr
-    orl $EFER_LME_NXE, %eax
-    wrmsr
-    movl $CR0_PAGING, %eax
-    movl %eax, %cr0
+    LONG_MODE
     ret
 no_long_mode:
     movw $EXIT_PORT, %dx
@@ -105,16 +109,7 @@ ap_protected:
     movw %ax, %es
     movw %ax, %ss
     /* No stack yet: the other CPUs are here too. What the boot CPU has checked, these CPUs have. */
-    movl $CR4_PAE, %eax
-    movl %eax, %cr4
-    movl $KiEarlyTop, %eax
-    movl %eax, %cr3
-    movl $MSR_EFER, %ecx
-    rdmsr
-    orl $EFER_LME_NXE, %eax
-    wrmsr
-    movl $CR0_PAGING, %eax
-    movl %eax, %cr0
+    LONG_MODE
     ljmpl $0x10, $4f
     .code64
 4:  movabsq $KiApEntry, %rax

@@ -16,7 +16,7 @@ from prompt_toolkit.completion import Completer, Completion
 from prompt_toolkit.key_binding import KeyBindings
 from prompt_toolkit.patch_stdout import StdoutProxy, patch_stdout
 
-from dirql.debug.console import PROMPT, QUIT
+from dirql.debug.consolelink import PROMPT, QUIT
 from dirql.errors import DirqlError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from prompt_toolkit.document import Document
     from prompt_toolkit.key_binding import KeyPressEvent
 
-    from dirql.debug.console import ConsoleLink
+    from dirql.debug.consolelink import ConsoleLink
 
 _ATTENDED_SECONDS = 7 * 24 * 3600.0
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pexpect
 import pytest
 
-from dirql.debug.console import PROMPT, ConsoleLink, EchoFilter, attach_console
+from dirql.debug.console import attach_console
+from dirql.debug.consolelink import PROMPT, ConsoleLink, EchoFilter
 from dirql.machine import Machine
 
 if TYPE_CHECKING:
