@@ -52,6 +52,7 @@ VOID HalpSetMessage(ULONG location, volatile ULONG *table, ULONG message, ULONG 
 
 /* hal/uart.c: two 16550 ports; interrupts on received data. */
 VOID uart_initialize(USHORT port, UCHAR fifo_control);
+VOID uart_listen(USHORT port); /* once its pin is routed: a byte that came before raises the line only now */
 VOID uart_write(USHORT port, const UCHAR *bytes, ULONG count); /* polls; at most 16 bytes between two polls */
 BOOLEAN uart_read(USHORT port, UCHAR *byte);                   /* FALSE: nothing there */
 

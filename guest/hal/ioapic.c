@@ -21,11 +21,16 @@ static ULONG ioapic_read(ULONG index) {
     return *(volatile ULONG *)(IoApicBase + IOAPIC_WINDOW);
 }
 
+/* A PCI pin keeps its level while it is masked, and so a request that was made then. */
+static ULONG ioapic_masked(ULONG pin) {
+    return pin >= IOAPIC_FIRST_PCI_PIN ? IOAPIC_MASKED | IOAPIC_LEVEL | IOAPIC_ACTIVE_LOW : IOAPIC_MASKED;
+}
+
 VOID ioapic_use(volatile VOID *registers) {
     IoApicBase = registers;
     ULONG pins = (ioapic_read(IOAPIC_VERSION) >> 16 & 0xffu) + 1;
     for (ULONG pin = 0; pin < pins; pin++) {
-        ioapic_write(IOAPIC_REDIRECTION + pin * 2, IOAPIC_MASKED);
+        ioapic_write(IOAPIC_REDIRECTION + pin * 2, ioapic_masked(pin));
     }
 }
 
@@ -38,6 +43,6 @@ VOID ioapic_route(ULONG pin, ULONG vector, ULONG apic_id, BOOLEAN level) {
 
 VOID ioapic_mask(ULONG pin) {
     KIRQL irql = KiAcquireLockAtHigh(&IoApicLock);
-    ioapic_write(IOAPIC_REDIRECTION + pin * 2, IOAPIC_MASKED);
+    ioapic_write(IOAPIC_REDIRECTION + pin * 2, ioapic_masked(pin));
     KiReleaseLockFromHigh(&IoApicLock, irql);
 }

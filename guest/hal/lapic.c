@@ -27,6 +27,11 @@ static VOID lapic_write(ULONG offset, ULONG value) {
     }
 }
 
+/* An MSR write does not wait for earlier stores, as one to the xAPIC's registers does (Intel SDM 3, 10.12.3). */
+static VOID lapic_order(VOID) {
+    __asm__ volatile("mfence; lfence" : : : "memory");
+}
+
 /*
  * One ICR write is one IPI. In xAPIC mode it is two stores: an interrupt between them could send an IPI of its own and
  * leave our command with its destination, so interrupts are off in between. The delivery status is not waited for:
@@ -34,6 +39,7 @@ static VOID lapic_write(ULONG offset, ULONG value) {
  */
 static VOID lapic_command(ULONG apic_id, ULONG command) {
     if (LapicX2) {
+        lapic_order();
         __writemsr(MSR_X2APIC_FIRST + LAPIC_ICR_LOW / 16, (ULONG64)apic_id << 32 | command);
         return;
     }
@@ -78,6 +84,7 @@ VOID lapic_eoi(VOID) {
 
 VOID lapic_self(ULONG vector) {
     if (LapicX2) {
+        lapic_order();
         lapic_write(LAPIC_X2_SELF_IPI, vector);
     } else {
         lapic_write(LAPIC_ICR_LOW, ICR_SELF | ICR_ASSERT | ICR_FIXED | vector); /* a shorthand needs no destination */

@@ -77,7 +77,10 @@ VOID HalpSetMessage(ULONG location, volatile ULONG *table, ULONG message, ULONG 
     ULONG msi = HalpFindCapability(location, CAPABILITY_MSI);
     ULONG control = HalpReadConfig(location, msi);
     ULONG data = msi + ((control & MSI_64_BIT) ? 12 : 8);
-    HalpWriteConfig(location, msi, control & ~MSI_ENABLE);
+    if ((control & MSI_ENABLE) != 0 && !masked) { /* its vector stays: only the CPU changes, and no message is missed */
+        HalpWriteConfig(location, msi + 4, MSI_ADDRESS | apic_id << 12);
+        return;
+    }
     HalpWriteConfig(location, msi + 4, MSI_ADDRESS | apic_id << 12);
     if (control & MSI_64_BIT) {
         HalpWriteConfig(location, msi + 8, 0);

@@ -47,14 +47,15 @@
 #define ICR_SELF         0x40000
 #define ICR_ALL_BUT_SELF 0xc0000
 
-#define IOAPIC_PHYSICAL    0xfec00000
-#define IOAPIC_SELECT      0x00
-#define IOAPIC_WINDOW      0x10
-#define IOAPIC_VERSION     0x01
-#define IOAPIC_REDIRECTION 0x10
-#define IOAPIC_ACTIVE_LOW  0x2000
-#define IOAPIC_LEVEL       0x8000
-#define IOAPIC_MASKED      0x10000
+#define IOAPIC_PHYSICAL      0xfec00000
+#define IOAPIC_SELECT        0x00
+#define IOAPIC_WINDOW        0x10
+#define IOAPIC_VERSION       0x01
+#define IOAPIC_REDIRECTION   0x10
+#define IOAPIC_ACTIVE_LOW    0x2000
+#define IOAPIC_LEVEL         0x8000
+#define IOAPIC_MASKED        0x10000
+#define IOAPIC_FIRST_PCI_PIN 16 /* q35: PIRQ A-H */
 
 #define MSI_ADDRESS 0xfee00000 /* destination APIC id at bit 12; Intel SDM 3, 10.11.1 */
 

@@ -12,6 +12,9 @@ VOID uart_initialize(USHORT port, UCHAR fifo_control) {
     __outbyte(port + UART_LCR, 0x03); /* 8 data bits, no parity, 1 stop bit */
     __outbyte(port + UART_FCR, fifo_control);
     __outbyte(port + UART_MCR, UART_MCR_ON);
+}
+
+VOID uart_listen(USHORT port) {
     __outbyte(port + UART_IER, UART_IER_RECEIVE);
 }
 

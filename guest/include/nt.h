@@ -54,6 +54,8 @@ VOID NTAPI KeInitializeDpc(PRKDPC Dpc, PKDEFERRED_ROUTINE DeferredRoutine, PVOID
 BOOLEAN NTAPI KeInsertQueueDpc(PRKDPC Dpc, PVOID SystemArgument1, PVOID SystemArgument2);
 /* TRUE: it was queued and does not run for that. */
 BOOLEAN NTAPI KeRemoveQueueDpc(PRKDPC Dpc);
+/* PASSIVE_LEVEL; spins until every DPC that was queued before the call, on any CPU, has returned. */
+VOID NTAPI KeFlushQueuedDpcs(VOID);
 /* Both take effect at the next insertion. A processor that does not exist changes nothing. */
 VOID NTAPI KeSetImportanceDpc(PRKDPC Dpc, KDPC_IMPORTANCE Importance);
 VOID NTAPI KeSetTargetProcessorDpc(PRKDPC Dpc, CCHAR Number);

@@ -7,20 +7,31 @@
 
 #include "../hal/hal.h"
 
-/* The I/O APIC pin whose vector this is; BOOT_NO_PIN where the vector is a message's. */
-static ULONG IopPinOf(IOP_PDO *pdo, ULONG vector) {
-    return pdo != NULL && pdo->LineVector == vector ? pdo->Function->IoApicPin : BOOT_NO_PIN;
-}
+static ULONG IopPinVectors[24]; /* the vector that a pin of the I/O APIC is routed to; 0: none */
 
+/* The device that a vector was given to, by its line or one of its messages; NULL: none. */
 static IOP_PDO *IopFindByVector(ULONG vector) {
-    PDEVICE_OBJECT device = NULL;
     for (ULONG location = 0; location < 0x100; location++) {
-        device = IopFindPdo(location);
-        if (device != NULL && IopPdoOf(device)->LineVector == vector) {
-            return IopPdoOf(device);
+        PDEVICE_OBJECT device = IopFindPdo(location);
+        IOP_PDO *pdo = IopPdoOf(device);
+        if (pdo == NULL) {
+            continue;
+        }
+        if (pdo->LineVector == vector) {
+            return pdo;
+        }
+        for (ULONG i = 0; i < pdo->MessageCount; i++) {
+            if (pdo->MessageVector[i] == vector) {
+                return pdo;
+            }
         }
     }
     return NULL;
+}
+
+/* The I/O APIC pin whose vector this is; BOOT_NO_PIN where it is not a line's. */
+static ULONG IopPinOf(const IOP_PDO *pdo, ULONG vector) {
+    return pdo != NULL && pdo->LineVector == vector ? pdo->Function->IoApicPin : BOOT_NO_PIN;
 }
 
 static NTSTATUS IopConnectLine(IOP_PDO *pdo, const KI_INTERRUPT_PARAMETERS *given, KAFFINITY mask,
@@ -32,6 +43,16 @@ static NTSTATUS IopConnectLine(IOP_PDO *pdo, const KI_INTERRUPT_PARAMETERS *give
         return STATUS_INVALID_PARAMETER;
     }
     parameters.Cpu = (ULONG)__builtin_ctzll(usable);
+    ULONG pin = IopPinOf(pdo, parameters.Vector);
+    if (pdo != NULL && pin == BOOT_NO_PIN) {
+        DbgPrint("io: vector 0x%02x is a message's: it is connected by CONNECT_MESSAGE_BASED only\n",
+                 parameters.Vector);
+        return STATUS_NOT_SUPPORTED;
+    }
+    if (pin != BOOT_NO_PIN && IopPinVectors[pin] != 0 && IopPinVectors[pin] != parameters.Vector) {
+        DbgPrint("io: another device's line is connected on pin %u of the I/O APIC: lines cannot be shared\n", pin);
+        return STATUS_NOT_SUPPORTED;
+    }
     PKINTERRUPT object = ExAllocatePoolWithTag(NonPagedPool, sizeof *object, POOL_TAG_INTERRUPT);
     if (object == NULL) {
         return STATUS_INSUFFICIENT_RESOURCES;
@@ -43,8 +64,8 @@ static NTSTATUS IopConnectLine(IOP_PDO *pdo, const KI_INTERRUPT_PARAMETERS *give
         ExFreePoolWithTag(object, POOL_TAG_INTERRUPT);
         return status;
     }
-    ULONG pin = IopPinOf(pdo, parameters.Vector);
-    if (pin != BOOT_NO_PIN) {
+    if (pin != BOOT_NO_PIN && IopPinVectors[pin] == 0) {
+        IopPinVectors[pin] = parameters.Vector;
         ioapic_route(pin, parameters.Vector, KiPcr[parameters.Cpu].Prcb.ApicId, parameters.Mode == LevelSensitive);
     }
     return STATUS_SUCCESS;
@@ -72,12 +93,13 @@ NT_EXPORT(IoConnectInterrupt);
 
 VOID NTAPI IoDisconnectInterrupt(PKINTERRUPT InterruptObject) {
     ULONG vector = KiInterruptVector(InterruptObject);
-    BOOLEAN last = KiDisconnectInterrupt(InterruptObject);
-    ExFreePoolWithTag(InterruptObject, POOL_TAG_INTERRUPT);
     ULONG pin = IopPinOf(IopFindByVector(vector), vector);
-    if (last && pin != BOOT_NO_PIN) {
-        ioapic_mask(pin);
+    if (pin != BOOT_NO_PIN && KiIsOnlyInterrupt(InterruptObject)) {
+        ioapic_mask(pin); /* first: a line that is still asserted would interrupt for ever */
+        IopPinVectors[pin] = 0;
     }
+    KiDisconnectInterrupt(InterruptObject);
+    ExFreePoolWithTag(InterruptObject, POOL_TAG_INTERRUPT);
 }
 NT_EXPORT(IoDisconnectInterrupt);
 

@@ -109,8 +109,11 @@ NTSTATUS IopStopDriver(const LDR_IMAGE *image) {
     if (driver->DriverUnload == NULL) {
         return STATUS_INVALID_DEVICE_REQUEST; /* a driver without DriverUnload stays */
     }
+    PDRIVER_UNLOAD unload = driver->DriverUnload;
+    driver->DriverUnload = NULL; /* once only, whatever comes of it */
     IopRemoveDevices(driver);
-    driver->DriverUnload(driver);
+    unload(driver);
+    KeFlushQueuedDpcs(); /* a DPC that the driver left behind does not outlive its image */
     if (driver->DeviceObject != NULL) {
         DbgPrint("io: %wZ left a device object behind after DriverUnload\n", &driver->DriverName);
         return STATUS_DEVICE_BUSY;

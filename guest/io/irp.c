@@ -57,17 +57,21 @@ VOID FASTCALL IofCompleteRequest(PIRP Irp, CCHAR PriorityBoost) {
         Irp->PendingReturned = (location->Control & SL_PENDING_RETURNED) != 0;
         Irp->CurrentLocation++;
         Irp->Tail.Overlay.CurrentStackLocation++;
-        if (!IopWantsCompletion(location, Irp)) {
+        PIO_COMPLETION_ROUTINE routine = IopWantsCompletion(location, Irp) ? location->CompletionRoutine : NULL;
+        PVOID context = location->Context;
+        location->CompletionRoutine = NULL; /* what one trip down has set does not hold for the next */
+        location->Context = NULL;
+        location->Control = 0;
+        if (routine == NULL) {
             if (Irp->PendingReturned && Irp->CurrentLocation <= Irp->StackCount) {
                 IoMarkIrpPending(Irp);
             }
             continue;
         }
-        PIO_COMPLETION_ROUTINE routine = location->CompletionRoutine;
         /* The routine's device is that of the level which set it: the next one up, none above the top. */
         PDEVICE_OBJECT device =
             Irp->CurrentLocation <= Irp->StackCount ? Irp->Tail.Overlay.CurrentStackLocation->DeviceObject : NULL;
-        if (routine(device, Irp, location->Context) == STATUS_MORE_PROCESSING_REQUIRED) {
+        if (routine(device, Irp, context) == STATUS_MORE_PROCESSING_REQUIRED) {
             return;
         }
     }
@@ -95,9 +99,13 @@ BOOLEAN NTAPI IoForwardIrpSynchronously(PDEVICE_OBJECT DeviceObject, PIRP Irp) {
     IoSetCompletionRoutine(Irp, IopForwardCompleted, (PVOID)&done, TRUE, TRUE, TRUE);
     IofCallDriver(DeviceObject, Irp);
     while (!__atomic_load_n(&done, __ATOMIC_ACQUIRE)) {
-        /* PASSIVE_LEVEL: whatever completes the IRP interrupts this halt, or the next clock tick does. */
+        /* Interrupts off from the last look to the halt; what completes it on another CPU is seen at the next tick. */
         _disable();
-        KiWaitForInterrupt();
+        if (__atomic_load_n(&done, __ATOMIC_ACQUIRE)) {
+            _enable();
+        } else {
+            KiWaitForInterrupt();
+        }
     }
     return TRUE;
 }

@@ -73,12 +73,17 @@ VOID IopDisconnectMessages(IOP_PDO *pdo, PIO_INTERRUPT_MESSAGE_INFO table) {
         MiUnmapDevice((PVOID)pdo->MessageTable, pdo->MessageTableBytes);
         pdo->MessageTable = NULL;
     }
-    ExFreePoolWithTag(table, POOL_TAG_MESSAGES);
+    if (table != NULL) {
+        ExFreePoolWithTag(table, POOL_TAG_MESSAGES);
+    }
 }
 
 NTSTATUS IopConnectMessages(IOP_PDO *pdo, const IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS *p) {
     ULONG64 bytes = FIELD_OFFSET(IO_INTERRUPT_MESSAGE_INFO, MessageInfo) +
         pdo->MessageCount * sizeof(IO_INTERRUPT_MESSAGE_INFO_ENTRY);
+    if (pdo->MessageInterrupt[0] != NULL) {
+        return STATUS_INVALID_PARAMETER; /* connected already */
+    }
     PIO_INTERRUPT_MESSAGE_INFO table = ExAllocatePoolWithTag(NonPagedPool, bytes, POOL_TAG_MESSAGES);
     if (table == NULL) {
         return STATUS_INSUFFICIENT_RESOURCES;

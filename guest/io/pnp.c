@@ -114,6 +114,10 @@ static NTSTATUS IopSendStart(PDEVICE_OBJECT device) {
 static VOID IopRemoveDevice(PDEVICE_OBJECT device) {
     IOP_PDO *pdo = IopPdoOf(device);
     IopSendPnp(device, IRP_MN_REMOVE_DEVICE, NULL, NULL);
+    if (pdo->MessageInterrupt[0] != NULL) {
+        DbgPrint("io: %wZ left its interrupts connected when its device was removed\n", &pdo->Driver->DriverName);
+        IopDisconnectMessages(pdo, NULL);
+    }
     IopReleaseInterrupts(pdo);
     pdo->Driver = NULL;
 }

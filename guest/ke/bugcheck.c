@@ -99,19 +99,25 @@ VOID KiEndMachine(HOST_EXIT exit) {
     }
 }
 
-VOID NTAPI KeBugCheckEx(ULONG BugCheckCode, ULONG_PTR P1, ULONG_PTR P2, ULONG_PTR P3, ULONG_PTR P4) {
+/* What KeBugCheckEx (ke/trap.S) leaves on the stack, right below its return address. */
+typedef struct _KI_CALLER_REGISTERS {
+    ULONG64 Rbx, Rbp, Rsi, Rdi, R12, R13, R14, R15, Rflags;
+} KI_CALLER_REGISTERS;
+
+VOID KiBugCheckCaller(ULONG code, ULONG64 p1, ULONG64 p2, ULONG64 p3, ULONG64 p4, const KI_CALLER_REGISTERS *saved)
+    __attribute__((noreturn));
+
+/* The record shows the CPU as it was when KeBugCheckEx was entered: that is the innermost frame, as in a debugger. */
+VOID KiBugCheckCaller(ULONG code, ULONG64 p1, ULONG64 p2, ULONG64 p3, ULONG64 p4, const KI_CALLER_REGISTERS *saved) {
     KI_TRAP_FRAME frame;
     RtlZeroMemory(&frame, sizeof frame);
-    /* As they were when this routine was entered: it is the innermost frame, as in a debugger's stack. */
-    ULONG64 *link = __builtin_frame_address(0);
     frame.Rip = (ULONG64)KeBugCheckEx;
-    frame.Rbp = link[0];
-    frame.Rsp = (ULONG64)(link + 1);
-    __asm__("mov %%rbx, %0\n\tmov %%rsi, %1\n\tmov %%rdi, %2\n\tmov %%r12, %3\n\tmov %%r13, %4\n\tmov %%r14, %5\n\t"
-            "mov %%r15, %6\n\tpushfq\n\tpopq %7"
-            : "=m"(frame.Rbx), "=m"(frame.Rsi), "=m"(frame.Rdi), "=m"(frame.R12), "=m"(frame.R13), "=m"(frame.R14),
-              "=m"(frame.R15), "=r"(frame.Rflags));
-    KiBugCheckFrame(BugCheckCode, P1, P2, P3, P4, &frame);
+    frame.Rsp = (ULONG64)(saved + 1);
+    frame.Rbx = saved->Rbx, frame.Rbp = saved->Rbp, frame.Rsi = saved->Rsi, frame.Rdi = saved->Rdi;
+    frame.R12 = saved->R12, frame.R13 = saved->R13, frame.R14 = saved->R14, frame.R15 = saved->R15;
+    frame.Rcx = code, frame.Rdx = p1, frame.R8 = p2, frame.R9 = p3;
+    frame.Rflags = saved->Rflags;
+    KiBugCheckFrame(code, p1, p2, p3, p4, &frame);
 }
 NT_EXPORT(KeBugCheckEx);
 

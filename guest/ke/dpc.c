@@ -30,11 +30,14 @@ VOID KiInitializeDpcQueues(ULONG processors) {
     }
 }
 
-/* Asks a CPU for the DPC interrupt, once until it has come: the flag is cleared before the queues are looked at. */
-static VOID KiRequestDpcInterrupt(ULONG cpu) {
+/*
+ * Asks a CPU for the DPC interrupt, once until it has come: the flag is cleared before the queues are looked at. FALSE: it
+ * had been asked already.
+ */
+static BOOLEAN KiRequestDpcInterrupt(ULONG cpu) {
     PKPRCB target = &KiPcr[cpu].Prcb;
     if (__atomic_exchange_n(&target->DpcRequested, 1, __ATOMIC_SEQ_CST) != 0) {
-        return;
+        return FALSE;
     }
     if (target == KiCurrentPrcb()) {
         lapic_self(DPC_VECTOR);
@@ -42,19 +45,26 @@ static VOID KiRequestDpcInterrupt(ULONG cpu) {
         trace(TraceIpiSend, DPC_VECTOR, cpu);
         lapic_send(target->ApicId, DPC_VECTOR);
     }
+    return TRUE;
 }
 
 /*
- * The shared queue: the current CPU will be available when it lowers, an idle one is so already. With no idle CPU every
+ * The shared queue: the current CPU will be available when it lowers, an idle one is so already. With no idle CPU left every
  * CPU is asked, and the first whose IRQL falls below DISPATCH_LEVEL finds the object (DPC-5, DPC-7).
  */
 static VOID KiRequestSharedDpc(VOID) {
     ULONG current = KiCurrentPrcb()->Number;
-    ULONG idle = KiFindIdleProcessor(current);
+    ULONG after = current;
     KiRequestDpcInterrupt(current);
-    if (idle != DPC_ANY_CPU) {
-        KiRequestDpcInterrupt(idle);
-        return;
+    /* An idle CPU that was asked before has a DPC to run already: this one is for the next. */
+    for (ULONG tried = 1; tried < KiProcessorCount; tried++) {
+        after = KiFindIdleProcessor(current, after);
+        if (after == DPC_ANY_CPU) {
+            break;
+        }
+        if (KiRequestDpcInterrupt(after)) {
+            return;
+        }
     }
     for (ULONG cpu = 0; cpu < KiProcessorCount; cpu++) {
         if (cpu != current && KiPcr[cpu].Prcb.Running) {
@@ -86,11 +96,12 @@ static BOOLEAN KiDrainAtOnce(PKDPC dpc, const KI_DPC_QUEUE *queue) {
     return dpc->Importance == HighImportance || dpc->Importance == MediumHighImportance;
 }
 
-BOOLEAN NTAPI KeInsertQueueDpc(PRKDPC Dpc, PVOID SystemArgument1, PVOID SystemArgument2) {
+/* home: the queue to use; NULL: the one that the object's target and the placement policy say. */
+static BOOLEAN KiInsertDpc(PRKDPC Dpc, KI_DPC_QUEUE *home, PVOID SystemArgument1, PVOID SystemArgument2) {
     for (;;) {
         KIRQL irql = (KIRQL)__readcr8();
         __writecr8(HIGH_LEVEL); /* stay on this CPU while "current processor" means something */
-        KI_DPC_QUEUE *chosen = KiChooseDpcQueue(Dpc);
+        KI_DPC_QUEUE *chosen = home != NULL ? home : KiChooseDpcQueue(Dpc);
         KI_DPC_QUEUE *queue = __atomic_load_n((KI_DPC_QUEUE **)&Dpc->DpcData, __ATOMIC_ACQUIRE);
         if (queue == NULL) {
             queue = chosen;
@@ -125,6 +136,10 @@ BOOLEAN NTAPI KeInsertQueueDpc(PRKDPC Dpc, PVOID SystemArgument1, PVOID SystemAr
         __writecr8(irql); /* below DISPATCH_LEVEL the DPC interrupt is taken here */
         return inserted;
     }
+}
+
+BOOLEAN NTAPI KeInsertQueueDpc(PRKDPC Dpc, PVOID SystemArgument1, PVOID SystemArgument2) {
+    return KiInsertDpc(Dpc, NULL, SystemArgument1, SystemArgument2);
 }
 NT_EXPORT(KeInsertQueueDpc);
 
@@ -229,3 +244,36 @@ VOID NTAPI KeSetTargetProcessorDpc(PRKDPC Dpc, CCHAR Number) {
     }
 }
 NT_EXPORT(KeSetTargetProcessorDpc);
+
+static VOID NTAPI KiFlushMarker(PKDPC Dpc, PVOID DeferredContext, PVOID SystemArgument1, PVOID SystemArgument2) {
+    UNREFERENCED_PARAMETER(Dpc);
+    UNREFERENCED_PARAMETER(SystemArgument1);
+    UNREFERENCED_PARAMETER(SystemArgument2);
+    /* Release: what the DPCs before this one did is visible to whoever sees the count. */
+    __atomic_add_fetch((volatile LONG *)DeferredContext, 1, __ATOMIC_RELEASE);
+}
+
+static VOID KiAwaitMarkers(const volatile LONG *passed, LONG wanted) {
+    while (__atomic_load_n(passed, __ATOMIC_ACQUIRE) != wanted) {
+        _mm_pause();
+    }
+}
+
+/*
+ * A marker at the end of the shared queue: when it runs, what was before it has been taken by some CPU. Then one at the end
+ * of each CPU's own queue: a CPU comes to it only when the DPC that it was running has returned.
+ */
+VOID NTAPI KeFlushQueuedDpcs(VOID) {
+    static KDPC markers[MAXIMUM_CPUS]; /* one flush at a time: requests and unloads come from one thread */
+    volatile LONG passed = 0;
+    KeInitializeDpc(&markers[0], KiFlushMarker, (PVOID)&passed);
+    KiInsertDpc(&markers[0], &KiSharedDpcQueue, NULL, NULL);
+    KiAwaitMarkers(&passed, 1);
+    for (ULONG cpu = 0; cpu < KiProcessorCount; cpu++) {
+        KeInitializeDpc(&markers[cpu], KiFlushMarker, (PVOID)&passed);
+        markers[cpu].Importance = MediumHighImportance; /* the tail, and drained at once on another CPU too */
+        KiInsertDpc(&markers[cpu], &KiPcr[cpu].Prcb.DpcQueue, NULL, NULL);
+    }
+    KiAwaitMarkers(&passed, 1 + (LONG)KiProcessorCount);
+}
+NT_EXPORT(KeFlushQueuedDpcs);

@@ -19,9 +19,9 @@ BOOLEAN KiLeaveIdle(ULONG number) {
     return TRUE;
 }
 
-ULONG KiFindIdleProcessor(ULONG after) {
+ULONG KiFindIdleProcessor(ULONG except, ULONG after) {
     /* A hint: the CPU may wake at any time. Whoever uses it sends an interrupt that is not lost either way. */
-    ULONG64 idle = __atomic_load_n(&KiIdleProcessors, __ATOMIC_ACQUIRE) & ~(1ull << after);
+    ULONG64 idle = __atomic_load_n(&KiIdleProcessors, __ATOMIC_ACQUIRE) & ~(1ull << except);
     if (idle == 0) {
         return DPC_ANY_CPU;
     }

@@ -112,7 +112,11 @@ ULONG KiInterruptVector(PKINTERRUPT interrupt) {
     return interrupt->Parameters.Vector;
 }
 
-BOOLEAN KiDisconnectInterrupt(PKINTERRUPT interrupt) {
+BOOLEAN KiIsOnlyInterrupt(PKINTERRUPT interrupt) {
+    return KiInterrupts[interrupt->Parameters.Vector] == interrupt && interrupt->Next == NULL;
+}
+
+VOID KiDisconnectInterrupt(PKINTERRUPT interrupt) {
     ULONG vector = interrupt->Parameters.Vector;
     KIRQL old = KiAcquireLockAtHigh(&KiInterruptLock);
     struct _KINTERRUPT *volatile *link = &KiInterrupts[vector];
@@ -120,15 +124,13 @@ BOOLEAN KiDisconnectInterrupt(PKINTERRUPT interrupt) {
         link = (struct _KINTERRUPT *volatile *)&(*link)->Next;
     }
     __atomic_store_n(link, interrupt->Next, __ATOMIC_SEQ_CST);
-    BOOLEAN last = KiInterrupts[vector] == NULL;
-    if (last) {
+    if (KiInterrupts[vector] == NULL) {
         KiDisconnectVector(vector);
     }
     KiReleaseLockFromHigh(&KiInterruptLock, old);
     while (__atomic_load_n(&KiInService[vector], __ATOMIC_SEQ_CST) != 0) {
         _mm_pause();
     }
-    return last;
 }
 
 VOID KiSetInterruptCpu(PKINTERRUPT interrupt, ULONG cpu) {

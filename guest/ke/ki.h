@@ -149,8 +149,9 @@ struct _KINTERRUPT {
 
 /* PASSIVE_LEVEL. STATUS_INVALID_PARAMETER: the vector is taken and not shared in the same way. */
 NTSTATUS KiConnectInterrupt(PKINTERRUPT interrupt, const KI_INTERRUPT_PARAMETERS *parameters);
-/* PASSIVE_LEVEL; returns when no CPU runs its ISR. TRUE: nothing else is connected to its vector. */
-BOOLEAN KiDisconnectInterrupt(PKINTERRUPT interrupt);
+/* PASSIVE_LEVEL; returns when no CPU runs its ISR. */
+VOID KiDisconnectInterrupt(PKINTERRUPT interrupt);
+BOOLEAN KiIsOnlyInterrupt(PKINTERRUPT interrupt); /* nothing else is connected to its vector */
 ULONG KiInterruptVector(PKINTERRUPT interrupt);
 BOOLEAN KiQueryInterrupt(ULONG vector, PKINTERRUPT *interrupt, ULONG64 *count, ULONG64 *claimed);
 VOID KiSetInterruptCpu(PKINTERRUPT interrupt, ULONG cpu);
@@ -166,8 +167,8 @@ VOID KiCallOthers(KI_IPI_ROUTINE *routine, PVOID context);
 VOID KiIdleLoop(VOID) __attribute__((noreturn));
 /* PASSIVE_LEVEL, interrupts off (on again at return): idle until something happens. Out of line: one place for gdb. */
 VOID KiWaitForInterrupt(VOID) __attribute__((noinline));
-BOOLEAN KiLeaveIdle(ULONG number);      /* interrupt entry: TRUE if the CPU was marked idle */
-ULONG KiFindIdleProcessor(ULONG after); /* an idle CPU other than `after`, DPC_ANY_CPU if none */
+BOOLEAN KiLeaveIdle(ULONG number);                    /* interrupt entry: TRUE if the CPU was marked idle */
+ULONG KiFindIdleProcessor(ULONG except, ULONG after); /* an idle CPU other than `after`, DPC_ANY_CPU if none */
 
 /* ke/print.c. Any IRQL; takes the console's lock at HIGH_LEVEL; never from an NMI. */
 VOID ConsoleWrite(const char *text, ULONG length);

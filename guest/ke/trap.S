@@ -117,6 +117,35 @@ KiTrapCommon:
     .cfi_endproc
     .size KiTrapCommon, . - KiTrapCommon
 
+    /*
+     * VOID KeBugCheckEx(code, P1, P2, P3, P4): saves the caller's registers before any C code has changed them, then
+     * KiBugCheckCaller. The pushes are KI_CALLER_REGISTERS (ke/bugcheck.c), from its end.
+     */
+    .globl KeBugCheckEx
+    .type KeBugCheckEx, @function
+KeBugCheckEx:
+    .cfi_startproc
+    pushfq
+    pushq %r15
+    pushq %r14
+    pushq %r13
+    pushq %r12
+    pushq %rdi
+    pushq %rsi
+    pushq %rbp
+    pushq %rbx
+    .cfi_def_cfa_offset 80
+    movq %rsp, %rax
+    movq 112(%rsp), %r10 /* P4: the fifth argument, above the return address and its four homes */
+    subq $48, %rsp
+    .cfi_def_cfa_offset 128
+    movq %r10, 32(%rsp)
+    movq %rax, 40(%rsp)
+    call KiBugCheckCaller
+    ud2
+    .cfi_endproc
+    .size KeBugCheckEx, . - KeBugCheckEx
+
     .section .rodata
     .balign 4
 KiInitialMxCsr:

@@ -31,6 +31,7 @@ VOID ConsoleInitialize(VOID) {
     uart_initialize(UART_COM1, UART_FIFO_ON);
     KiConnectVector(CONSOLE_VECTOR, ConsoleInterrupt, NULL, FALSE);
     ioapic_route(UART_COM1_PIN, CONSOLE_VECTOR, KiPcr[0].Prcb.ApicId, FALSE);
+    uart_listen(UART_COM1);
 }
 
 BOOLEAN ConsolePending(VOID) {

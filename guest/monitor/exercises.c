@@ -22,6 +22,7 @@ typedef struct _EXERCISE_DPC {
 } EXERCISE_DPC;
 
 static EXERCISE_DPC ExerciseDpcs[MAXIMUM_CPUS];
+static volatile LONG ExerciseStarted;
 static volatile LONG ExerciseFinished;
 static KSPIN_LOCK ExerciseLock;
 static volatile ULONG64 ExerciseTotal; /* guarded by ExerciseLock, and on purpose not an atomic */
@@ -45,7 +46,10 @@ static VOID ExerciseIpi(ULONG count) {
 /* Starts the routine as a DPC on every CPU and waits, idle, until all have said that they are finished. */
 static VOID RunOnEveryCpu(PKDEFERRED_ROUTINE routine, ULONG count) {
     ExerciseFinished = 0;
-    for (ULONG cpu = 0; cpu < KiProcessorCount; cpu++) {
+    ExerciseStarted = 0;
+    /* This CPU last: its own DPC runs at once, and the others are to be under way by then. */
+    for (ULONG i = 1; i <= KiProcessorCount; i++) {
+        ULONG cpu = (KiCurrentPrcb()->Number + i) % KiProcessorCount;
         EXERCISE_DPC *exercise = &ExerciseDpcs[cpu];
         exercise->Rounds = count;
         exercise->Runs = 0;
@@ -86,6 +90,10 @@ static VOID NTAPI ContendDpc(PKDPC dpc, PVOID context, PVOID argument1, PVOID ar
     UNREFERENCED_PARAMETER(dpc);
     UNREFERENCED_PARAMETER(argument1);
     UNREFERENCED_PARAMETER(argument2);
+    __atomic_add_fetch(&ExerciseStarted, 1, __ATOMIC_RELAXED); /* only a start line: the lock orders the rest */
+    while ((ULONG)__atomic_load_n(&ExerciseStarted, __ATOMIC_RELAXED) != KiProcessorCount) {
+        _mm_pause();
+    }
     for (ULONG i = 0; i < exercise->Rounds; i++) {
         KeAcquireSpinLockAtDpcLevel(&ExerciseLock);
         ExerciseTotal = ExerciseTotal + 1;

@@ -74,6 +74,7 @@ VOID HostLinkInitialize(VOID) {
     uart_initialize(UART_COM2, UART_FIFO_ON_14);
     KiConnectVector(HOST_VECTOR, HostLinkInterrupt, NULL, FALSE);
     ioapic_route(UART_COM2_PIN, HOST_VECTOR, KiPcr[0].Prcb.ApicId, FALSE);
+    uart_listen(UART_COM2);
 }
 
 BOOLEAN HostLinkIsRendezvous(VOID) {

@@ -24,14 +24,18 @@ C_ASSERT(FIELD_OFFSET(TRACE_RECORD, Sequence) == 8 && FIELD_OFFSET(TRACE_RECORD,
  */
 static inline __attribute__((always_inline)) VOID TraceStore(ULONG64 stamp, ULONG64 argument0, ULONG64 argument1) {
     TRACE_RING *ring;
-    ULONG64 head, found;
+    ULONG64 head, tail, found;
     ULONG low, high;
     BOOLEAN reserved;
     __asm__ volatile("movq %%gs:%c1, %0" : "=r"(ring) : "i"(TRACE_RING_GS));
     do {
+        /*
+         * Tail before Head: whatever happens in between, Head is not behind. The host stores Tail after it has copied the
+         * records before it: a slot seen as free is no longer read.
+         */
+        tail = ring->Tail;
         head = ring->Head;
-        /* The host stores Tail after it has copied the records before it: a slot seen as free is no longer read. */
-        if (__builtin_expect(head - ring->Tail > ring->Limit, FALSE)) {
+        if (__builtin_expect(head - tail > ring->Limit, FALSE)) {
             __asm__ volatile("incq %0" : "+m"(ring->Lost)); /* one instruction: exact under interrupts */
             return;
         }

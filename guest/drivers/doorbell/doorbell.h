@@ -14,6 +14,7 @@ typedef struct _DOORBELL_EXTENSION {
     DOORBELL_SHARED *Shared;
     SIZE_T SharedBytes;
     PIO_INTERRUPT_MESSAGE_INFO Messages; /* NULL: interrupts are not connected */
+    BOOLEAN Stopping;                    /* guarded by InterruptLock: the ISR queues no DPC any more */
     KSPIN_LOCK InterruptLock;            /* one for all vectors, tied to the device's DIRQL when they are connected */
     ULONG64 Seen[DOORBELL_MAXIMUM_VECTORS];
     ULONG64 Pending[DOORBELL_MAXIMUM_VECTORS]; /* the ISR adds, DpcForIsr takes all and leaves zero */

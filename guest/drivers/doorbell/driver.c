@@ -15,8 +15,17 @@ static VOID DoorbellFindMemory(const CM_PARTIAL_RESOURCE_LIST *list, const CM_PA
     }
 }
 
+/* SynchCritSection: DIRQL, InterruptLock held. */
+static BOOLEAN NTAPI DoorbellSetStopping(PVOID SynchronizeContext) {
+    ((PDOORBELL_EXTENSION)SynchronizeContext)->Stopping = TRUE;
+    return TRUE;
+}
+
+/* No new DPC, then none left, then no interrupt: the DPC uses the interrupt object, so that goes last. */
 static VOID DoorbellStop(PDOORBELL_EXTENSION extension) {
     if (extension->Messages != NULL) {
+        KeSynchronizeExecution(extension->Messages->MessageInfo[0].InterruptObject, DoorbellSetStopping, extension);
+        KeFlushQueuedDpcs();
         IO_DISCONNECT_INTERRUPT_PARAMETERS parameters = {.Version = CONNECT_MESSAGE_BASED};
         parameters.ConnectionContext.InterruptMessageTable = extension->Messages;
         IoDisconnectInterruptEx(&parameters);
@@ -35,6 +44,7 @@ static VOID DoorbellStop(PDOORBELL_EXTENSION extension) {
 static NTSTATUS DoorbellConnect(PDEVICE_OBJECT device) {
     PDOORBELL_EXTENSION extension = device->DeviceExtension;
     IO_CONNECT_INTERRUPT_PARAMETERS parameters = {.Version = CONNECT_MESSAGE_BASED};
+    extension->Stopping = FALSE;
     parameters.MessageBased.PhysicalDeviceObject = extension->PhysicalDevice;
     parameters.MessageBased.ConnectionContext.InterruptMessageTable = &extension->Messages;
     parameters.MessageBased.MessageServiceRoutine = DoorbellIsr;

@@ -16,7 +16,9 @@ BOOLEAN NTAPI DoorbellIsr(PKINTERRUPT Interrupt, PVOID ServiceContext, ULONG Mes
     extension->Pending[MessageId] += arrived;
     vector->Delivered++;
     vector->Merged += (LONG64)arrived - 1;
-    IoRequestDpc(device, NULL, NULL);
+    if (!extension->Stopping) {
+        IoRequestDpc(device, NULL, NULL);
+    }
     return TRUE;
 }
 
