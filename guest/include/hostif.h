@@ -76,6 +76,7 @@ C_ASSERT(sizeof(HOST_FRAME) == 16);
  * TraceMask      [0] new mask -> [0] old mask
  * TimeSync       [0] pairs wanted -> [0] pairs written to the buffer as {ULONG64 Host, Tsc}
  * Retarget       [0] PCI location, [1] first CPU: message n goes to CPU (first + n) modulo the number of CPUs
+ * FlushDpcs      answered when every DPC that was queued before has returned
  * Idle           [0] PAUSE instructions to execute before asking again (rendezvous transport)
  */
 typedef enum _HOST_REQUEST_CODE {
@@ -87,6 +88,7 @@ typedef enum _HOST_REQUEST_CODE {
     HostRequestTimeSync = 6,
     HostRequestRetarget = 7,
     HostRequestIdle = 8,
+    HostRequestFlushDpcs = 9,
 } HOST_REQUEST_CODE;
 
 typedef struct _HOST_REQUEST {

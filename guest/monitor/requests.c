@@ -100,6 +100,9 @@ VOID HostExecute(const HOST_REQUEST *request, HOST_REPLY *reply) {
             _mm_pause();
         }
         break;
+    case HostRequestFlushDpcs:
+        KeFlushQueuedDpcs();
+        break;
     default:
         reply->Status = STATUS_NOT_IMPLEMENTED;
         break;

@@ -83,6 +83,10 @@ class DoorbellLine:
         """Send message n to CPU (first_cpu + n) modulo the number of CPUs from now on, with none under way."""
         self.machine.link.request("Retarget", self.location, first_cpu, what="the guest to retarget the messages")
 
+    def settle(self) -> None:
+        """Wait until every DPC has returned: the driver's counts do not change any more until the next interrupt."""
+        self.machine.link.request("FlushDpcs", what="the guest's DPCs to return")
+
     def release(self) -> None:
         """Let go of the shared memory."""
         self._words.release()

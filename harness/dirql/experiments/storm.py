@@ -113,6 +113,7 @@ class Storm:
             else:
                 self._run_in_steps(until)
         self.seconds = time.monotonic() - started
+        self.line.settle()  # a last DPC may still be on its way, to find that nothing is left for it
         self._progress(self.parameters.count, self.parameters.count)
 
     @property

@@ -22,6 +22,7 @@ from dirql.qemu.loop import shared_loop
 from dirql.qemu.waits import Deadline
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
     from pathlib import Path
     from types import TracebackType
@@ -242,6 +243,10 @@ class Qmp:
         reason = "ended"
         try:
             await client.connect(self._sock)
+            # The library looks at what ended its reader only if `disconnect` gets that far, which it may not when QEMU
+            # ends just then; asyncio would complain on standard error.
+            if client._bh_tasks is not None:
+                client._bh_tasks.add_done_callback(_seen)
             try:
                 await client.execute("qmp_capabilities")
                 await self._greeted(client)
@@ -333,6 +338,12 @@ class Qmp:
 
 def _never() -> None:
     return None
+
+
+def _seen(future: asyncio.Future[Any]) -> None:
+    """Look at the exception of a future, so that asyncio knows that somebody did."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _finished(future: Future[Any]) -> Future[Any] | None:
