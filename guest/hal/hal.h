@@ -8,8 +8,6 @@
 #include "../include/bootblock.h"
 #include "../include/ddk.h"
 
-#define HAL_NO_CPU 0xff
-
 /* hal/lapic.c: the local APIC of the current CPU. */
 VOID lapic_use(volatile VOID *registers); /* boot CPU, once, before any other routine here */
 VOID lapic_enable(VOID);                  /* each CPU: enabled, LINT1 = NMI, everything else masked */
@@ -22,8 +20,6 @@ VOID lapic_send_others(ULONG vector);
 VOID lapic_nmi(ULONG apic_id);
 VOID lapic_start_others(
     ULONG page); /* INIT then two STARTUPs to every other CPU; page: 4 KiB page number below 1 MiB */
-BOOLEAN lapic_in_service(ULONG vector);
-BOOLEAN lapic_requested(ULONG vector);
 VOID lapic_timer_periodic(ULONG vector, ULONG ticks); /* ticks of 1 ns on QEMU, 0 stops it */
 
 /* hal/ioapic.c: one I/O APIC of 24 pins. */

@@ -113,14 +113,6 @@ VOID lapic_start_others(ULONG page) {
     lapic_command(0, ICR_ALL_BUT_SELF | ICR_ASSERT | ICR_STARTUP | page);
 }
 
-BOOLEAN lapic_in_service(ULONG vector) {
-    return (lapic_read(LAPIC_ISR + vector / 32 * 16) >> (vector & 31u) & 1u) != 0;
-}
-
-BOOLEAN lapic_requested(ULONG vector) {
-    return (lapic_read(LAPIC_IRR + vector / 32 * 16) >> (vector & 31u) & 1u) != 0;
-}
-
 VOID lapic_timer_periodic(ULONG vector, ULONG ticks) {
     lapic_write(LAPIC_TIMER_DIVIDE, TIMER_DIVIDE_BY_1);
     lapic_write(LAPIC_LVT_TIMER, ticks == 0 ? LVT_MASKED : LVT_TIMER_PERIODIC | vector);

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dirql.report.tables import cpu_table, latency_table, print_violation, report_console, verdict_table
+from dirql.report.tables import print_report, report_console
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 PICTURE = "timeline.png"
 PERFETTO = "trace.perfetto-trace"
-_SHOWN_VIOLATIONS = 10
 
 
 def export(history: History, verdict: Verdict, folder: Path, name: str) -> None:
@@ -53,18 +52,7 @@ def print_run(
         summary: the run's result, where it has one: counts of interrupts, rate, verdict, folder.
     """
     console = report_console()
-    console.print(cpu_table(stats))
-    times = dict(latencies)
-    times |= {
-        "interrupt to ISR": stats.isr_enter,
-        "DPC queued to run": stats.dpc_latency,
-        "spin for a lock": stats.lock_wait,
-        "hold a lock": stats.lock_hold,
-    }
-    console.print(latency_table(times))
-    console.print(verdict_table(verdict))
-    for violation in verdict.violations[:_SHOWN_VIOLATIONS]:
-        print_violation(console, violation, history.trace.symbols)
+    print_report(console, stats, verdict, history.trace.symbols, latencies=latencies)
     if summary is not None:
         for line in _summary(summary):
             console.print(line, markup=False)

@@ -14,6 +14,8 @@ from dirql.trace.stats import Percentiles, TraceStats
 from dirql.trace.symbols import SymbolTable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Console
     from rich.table import Table
 
@@ -44,7 +46,13 @@ def report_console(file: IO[str] | None = None) -> Console:
 
 
 def print_report(
-    console: Console, stats: TraceStats, verdict: Verdict, symbols: SymbolTable | None = None, *, violations: int = 10
+    console: Console,
+    stats: TraceStats,
+    verdict: Verdict,
+    symbols: SymbolTable | None = None,
+    *,
+    latencies: Mapping[str, Percentiles] | None = None,
+    violations: int = 10,
 ) -> None:
     """Print all tables, and the first violations with their call sites.
 
@@ -53,10 +61,13 @@ def print_report(
         stats: the run's numbers.
         verdict: the oracle's verdict.
         symbols: names for the call sites.
+        latencies: the run's own times in ns, by what they are of; they stand before the trace's.
         violations: how many violations to print at most.
     """
     console.print(cpu_table(stats))
-    console.print(latency_table({name: stats.latencies[key] for key, name in _LATENCIES.items()}))
+    times = dict(latencies or {})
+    times |= {name: stats.latencies[key] for key, name in _LATENCIES.items()}
+    console.print(latency_table(times))
     console.print(verdict_table(verdict))
     shown = verdict.violations[:violations]
     for violation in shown:
