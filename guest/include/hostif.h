@@ -9,6 +9,7 @@
 #include "ddk.h"
 
 #include "../../firmware/exitcode.h"
+#include "driver/hostcall.h"
 #include "trace_events.h"
 
 #define MAXIMUM_CPUS 64
@@ -32,6 +33,11 @@ typedef enum _DPC_PLACEMENT {
     DpcPlacementCurrent = 2,        /* every untargeted DPC: current processor */
 } DPC_PLACEMENT;
 
+typedef enum _INTERRUPT_ROUTING {
+    InterruptRoutingSymmetric = 0,  /* a device's interrupts are spread over the CPUs that may take them */
+    InterruptRoutingAsymmetric = 1, /* CPU 0 takes all of them, for the others too (SYS-3) */
+} INTERRUPT_ROUTING;
+
 typedef struct _HOST_BOOT_OPTIONS {
     ULONG64 Magic;
     ULONG64 TraceMask;      /* bit n: event n is recorded */
@@ -40,7 +46,9 @@ typedef struct _HOST_BOOT_OPTIONS {
     ULONG Transport;        /* HOST_TRANSPORT */
     ULONG DpcPlacement;     /* DPC_PLACEMENT */
     ULONG ClockPeriod100ns; /* clock tick in 100 ns units; 0: the guest's default, 156250 */
-    ULONG Spare;
+    ULONG Verifier;         /* 1: the verifier watches drivers from the start (D2) */
+    ULONG InterruptRouting; /* INTERRUPT_ROUTING */
+    ULONG FeatureFaultCpu;  /* n: CPU n reports another feature word than it has, to prove SYS-1; 0: none */
 } HOST_BOOT_OPTIONS;
 
 /* Notification frames on the second serial port, both directions, little-endian. */
@@ -51,6 +59,7 @@ typedef enum _HOST_FRAME_TYPE {
     HostFrameRequest = 2,  /* host: HostMailbox.Request holds request Sequence */
     HostFrameReply = 3,    /* guest: HostMailbox.Reply answers request Sequence */
     HostFrameBugCheck = 4, /* guest: KiBugCheckData is complete; Sequence = bugcheck code */
+    HostFrameCall = 5,     /* guest: HostMailbox.Call holds call Sequence */
 } HOST_FRAME_TYPE;
 
 typedef struct _HOST_FRAME {
@@ -77,6 +86,9 @@ C_ASSERT(sizeof(HOST_FRAME) == 16);
  * TimeSync       [0] pairs wanted -> [0] pairs written to the buffer as {ULONG64 Host, Tsc}
  * Retarget       [0] PCI location, [1] first CPU: message n goes to CPU (first + n) modulo the number of CPUs
  * FlushDpcs      answered when every DPC that was queued before has returned
+ * Run            [0] address of a VOID routine(PVOID), [1] its argument: runs it on the boot CPU at PASSIVE_LEVEL
+ *                -> [0] RUN_LEFTOVER: what it left behind, [1], [2] how much there was before and after
+ * Verifier       [0] 1: on, 0: off -> [0] what it was. Nothing of a driver runs meanwhile
  * Idle           [0] PAUSE instructions to execute before asking again (rendezvous transport)
  */
 typedef enum _HOST_REQUEST_CODE {
@@ -89,7 +101,19 @@ typedef enum _HOST_REQUEST_CODE {
     HostRequestRetarget = 7,
     HostRequestIdle = 8,
     HostRequestFlushDpcs = 9,
+    HostRequestRun = 10,
+    HostRequestVerifier = 11,
 } HOST_REQUEST_CODE;
+
+/* What a routine of HostRequestRun left behind that it had not found. */
+typedef enum _RUN_LEFTOVER {
+    RunLeftNothing = 0,
+    RunLeftIrql = 1,       /* [1] is PASSIVE_LEVEL, [2] the IRQL that it returned at */
+    RunLeftPool = 2,       /* blocks of pool allocated */
+    RunLeftInterrupts = 3, /* interrupt objects connected */
+    RunLeftVectors = 4,    /* vectors allocated */
+    RunLeftWork = 5,       /* [1] is 0, [2] the number of a CPU that still runs what it started there */
+} RUN_LEFTOVER;
 
 typedef struct _HOST_REQUEST {
     ULONG Sequence;
@@ -103,9 +127,23 @@ typedef struct _HOST_REPLY {
     ULONG64 Value[6];
 } HOST_REPLY;
 
+/*
+ * Calls go the other way: the guest asks the host for something and waits, at whatever IRQL it is, until it is done. The
+ * codes are in driver/hostcall.h. Word of a call is HostFrameCall, or the guest's coming to the rendezvous.
+ */
+typedef struct _HOST_CALL {
+    volatile ULONG Sequence; /* guest: stored last; a call waits while Done differs */
+    ULONG Code;              /* HOST_CALL_CODE */
+    ULONG64 Argument[4];
+    volatile ULONG Done; /* host: the number of the call that it has answered, stored last */
+    NTSTATUS Status;     /* host */
+    ULONG64 Value;       /* host */
+} HOST_CALL;
+
 typedef struct _HOST_MAILBOX {
     HOST_REQUEST Request;
     HOST_REPLY Reply;
+    HOST_CALL Call;
     ULONG64 BufferPhysical; /* bulk data, set by the guest before HostFrameReady */
     ULONG64 BufferBytes;
     volatile ULONG64 HostClock; /* HostRequestTimeSync: the host stores CLOCK_MONOTONIC ns here, over and over */
@@ -170,6 +208,9 @@ typedef struct _KI_BUGCHECK_DATA {
     ULONG64 ProcessorCount;
     KI_BUGCHECK_CPU Cpu[MAXIMUM_CPUS];
 } KI_BUGCHECK_DATA;
+
+/* The bugcheck of a driver's own assertion (driver/dirqltest.h); parameter 1 is the address of a DIRQL_ASSERTION. */
+#define DIRQL_ASSERTION_FAILED 0xd1a0a55eu
 
 /* Loaded images, the kernel's own excluded. */
 #define MAXIMUM_IMAGES 64

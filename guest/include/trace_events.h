@@ -38,5 +38,19 @@ typedef enum _TRACE_EVENT {
     TraceInterruptConnect = 28,    /* KINTERRUPT; vector | Irql << 8 | SynchronizeIrql << 16 | target CPU << 24 */
     TraceUnexpectedInterrupt = 29, /* vector; interrupted RIP */
     TraceRendezvousEnter = 30,     /* 0; 0. about to ask the host, which holds the machine until it answers */
+    TraceLockQueued =
+        31, /* lock; 1 << 32 | CPU that is waited behind, or 2 << 32 | ticket. takes its place, will spin */
+    TraceLockSharedWait = 32,     /* lock; caller. a reader that cannot enter yet */
+    TraceLockSharedAcquired = 33, /* lock; caller. as a reader, recorded after the acquisition */
+    TraceLockSharedReleased = 34, /* lock; caller. recorded before the release */
+    TraceIpiCallEnter = 35,       /* routine; context. a routine called on all CPUs, IPI_LEVEL */
+    TraceIpiCallExit = 36,        /* routine; value returned */
+    TraceThreadedDpcStart = 37,   /* KDPC; DeferredRoutine. PASSIVE_LEVEL, off its queue, about to run */
+    TraceThreadedDpcEnd = 38,     /* KDPC; DeferredRoutine */
+    TraceCaseBegin = 39,          /* routine; 0. a routine that the host called, PASSIVE_LEVEL */
+    TraceCaseEnd = 40,            /* routine; 0 */
+    TraceHostCall = 41,           /* sequence; HOST_CALL_CODE. the guest asks the host */
+    TraceHostCallDone = 42,       /* sequence; value answered */
+    TraceInterruptActive = 43,    /* KINTERRUPT; 1: active, 0: inactive from now on */
     TraceEventCount
 } TRACE_EVENT;

@@ -5,5 +5,51 @@
  */
 #pragma once
 
+#include "hostcall.h"
+
 /* Write a TraceMark record with two values of the driver's choice into this CPU's trace. Any IRQL, never waits. */
 NTSYSAPI VOID NTAPI DirqlTraceMark(ULONG64 Value0, ULONG64 Value1);
+
+/*
+ * Run a routine at PASSIVE_LEVEL on another CPU, whose idle loop calls it. Any IRQL, does not wait; the CPU must not be
+ * the boot CPU and must have no such routine under way: a bugcheck otherwise.
+ */
+typedef VOID NTAPI DIRQL_WORK_ROUTINE(PVOID Context);
+NTSYSAPI VOID NTAPI DirqlStartOn(ULONG Cpu, DIRQL_WORK_ROUTINE *Routine, PVOID Context);
+/* Spin until the CPU has returned from its routine. IRQL < DISPATCH_LEVEL. */
+NTSYSAPI VOID NTAPI DirqlWaitFor(ULONG Cpu);
+
+/* Send a vector from this CPU to one, itself included, by its local APIC. Any IRQL; pending there soon after. */
+NTSYSAPI VOID NTAPI DirqlInterrupt(ULONG Cpu, ULONG Vector);
+/* Reserve a vector whose IRQL is Irql (4 to 12), for IoConnectInterrupt. PASSIVE_LEVEL. 0: none is left. */
+NTSYSAPI ULONG NTAPI DirqlAllocateVector(KIRQL Irql);
+NTSYSAPI VOID NTAPI DirqlFreeVector(ULONG Vector);
+
+/*
+ * Ask the host and spin until it has answered. Any IRQL, interrupts stay as they are; one call at a time on the whole
+ * machine, callers wait for each other. Value may be NULL. Returns the host's status.
+ */
+NTSYSAPI NTSTATUS NTAPI DirqlHostCall(HOST_CALL_CODE Code, ULONG64 Argument0, ULONG64 Argument1, ULONG64 *Value);
+
+/* How the machine was booted, for cases that expect different things of different machines. */
+typedef struct _DIRQL_MACHINE {
+    ULONG Cpus;
+    ULONG Verifier;         /* 0 or 1 */
+    ULONG DpcPlacement;     /* 0: by routine, 1: first available, 2: current CPU */
+    ULONG InterruptRouting; /* 0: symmetric, 1: asymmetric */
+    ULONG VirtualTime;      /* 1: icount */
+} DIRQL_MACHINE;
+NTSYSAPI VOID NTAPI DirqlQueryMachine(DIRQL_MACHINE *Machine);
+
+/* What is known of a failed assertion; the bugcheck's first parameter points at it. */
+typedef struct _DIRQL_ASSERTION {
+    const char *File;
+    ULONG64 Line;
+    const char *Text; /* as it stands in the source */
+    const char *Left; /* the operands' texts; NULL where there is none */
+    const char *Right;
+    ULONG64 LeftValue;
+    ULONG64 RightValue;
+} DIRQL_ASSERTION;
+/* Stop the machine with bugcheck DIRQL_ASSERTION_FAILED. Any IRQL, any CPU. */
+NTSYSAPI DECLSPEC_NORETURN VOID NTAPI DirqlAssertionFailed(const DIRQL_ASSERTION *Assertion);
