@@ -40,7 +40,7 @@ class Trace:
     def __init__(self, per_cpu: Sequence[Records], meta: TraceMeta) -> None:
         self.meta = meta
         self.symbols = SymbolTable(meta.symbols)
-        self.gaps = tuple(_gaps(cpu, records) for cpu, records in enumerate(per_cpu))
+        self.gaps = tuple(_gaps(cpu, records, _before(meta, cpu)) for cpu, records in enumerate(per_cpu))
         times = [_monotone(records["Time"]) for records in per_cpu]
         if meta.horizon is not None:
             times = [column[: np.searchsorted(column, meta.horizon, side="right")] for column in times]
@@ -165,7 +165,14 @@ def _monotone(time: Words) -> Indices:
     return signed
 
 
-def _gaps(cpu: int, records: Records) -> int:
+def _before(meta: TraceMeta, cpu: int) -> int | None:
+    """Return the sequence number of the last record that does not belong to the trace; None where any will do."""
+    if meta.quiet is None:
+        return 0
+    return meta.quiet.before[cpu] if meta.quiet.before else None
+
+
+def _gaps(cpu: int, records: Records, before: int | None) -> int:
     """Count the records missing before and between those of one CPU; check that they are its own and in order."""
     if not len(records):
         return 0
@@ -176,4 +183,5 @@ def _gaps(cpu: int, records: Records) -> int:
     steps = np.diff(sequence)  # modulo 2**32, as the counter itself
     if len(steps) and (int(steps.min()) == 0 or int(steps.max()) > 1 << 31):
         raise ProtocolError(f"the sequence numbers of CPU {cpu} run backwards")
-    return int(steps.sum(dtype=np.int64)) - len(steps) + (int(sequence[0]) - 1 if sequence[0] else 0)
+    missing = int(steps.sum(dtype=np.int64)) - len(steps)
+    return missing if before is None else missing + ((int(sequence[0]) - before - 1) & 0xFFFF_FFFF)

@@ -76,7 +76,7 @@ def dpc_runs(trace: Trace, in_frames: Contexts) -> DpcRuns:
     order = stable_groups(number)
     cuts = np.flatnonzero(np.diff(number[order])) + 1
     parts = [
-        _follow(index[part], queues[part], inserted[part], earliest[part], latest[part])
+        _follow(index[part], queues[part], inserted[part], earliest[part], latest[part], trace.meta.quiet is not None)
         for part in np.split(order, cuts)
         if len(part)
     ]
@@ -123,14 +123,14 @@ def _is_act(trace: Trace, index: Indices) -> Flags:
 _Part = tuple[Indices, Indices, Indices, Indices, Indices, Indices]
 
 
-def _follow(index: Indices, queues: Flags, inserted: Flags, earliest: Indices, latest: Indices) -> _Part:
-    """Follow one KDPC: insertions (TRUE, FALSE) and removals in the order of their records."""
+def _follow(index: Indices, queues: Flags, inserted: Flags, earliest: Indices, latest: Indices, fresh: bool) -> _Part:
+    """Follow one KDPC: insertions (TRUE, FALSE) and removals in the order of their records; `fresh`: not queued yet."""
     acts = np.flatnonzero(~queues | inserted)
     refusals = np.flatnonzero(queues & ~inserted)
     inherited = np.zeros(0, dtype=np.int64)
     old = -1
     soonest = earliest[acts[queues[acts]]].min(initial=np.iinfo(np.int64).max)
-    if len(acts) and not queues[acts[0]] and soonest > latest[acts[0]]:
+    if not fresh and len(acts) and not queues[acts[0]] and soonest > latest[acts[0]]:
         old = int(acts[0])  # no insertion can have come before it: it was queued before the trace began
         inherited, acts = index[acts[:1]], acts[1:]
     inserts, takes, requeued, orphans = _alternate(acts, queues, earliest, latest)
@@ -146,7 +146,7 @@ def _follow(index: Indices, queues: Flags, inserted: Flags, earliest: Indices, l
         was_queued = at >= 0
         if len(reach):
             was_queued &= reach[np.maximum(at, 0)] >= earliest[refusals]
-        if not len(inserts) and old < 0 and not len(orphans):
+        if not fresh and not len(inserts) and old < 0 and not len(orphans):
             was_queued[:] = True  # nothing but refusals: it was queued before the trace began, and still is
         refused = index[refusals[~was_queued]]
     taken = np.where(takes >= 0, index[takes], -1)

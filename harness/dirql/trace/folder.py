@@ -14,6 +14,7 @@ import numpy as np
 from dirql.errors import UsageError
 from dirql.trace.accounting import Accounting
 from dirql.trace.clock import Clock
+from dirql.trace.quiet import QuietStart
 from dirql.trace.schema import EventTable, Records, record_dtype
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class TraceMeta:
         skew_ns: see `skew`; None for the mode's default.
         symbols: (address, size in bytes, name) of what the records may point to.
         accounting: the host's counts of interrupts, where it kept any.
+        quiet: the trace is a part that begins with the machine at rest; None where it begins with the machine itself.
         notes: what the collector wants a reader to know.
     """
 
@@ -62,6 +64,7 @@ class TraceMeta:
     skew_ns: float | None = None
     symbols: tuple[tuple[int, int, str], ...] = ()
     accounting: Accounting | None = None
+    quiet: QuietStart | None = None
     notes: tuple[str, ...] = field(default=())
 
     def __post_init__(self) -> None:
@@ -110,6 +113,7 @@ class TraceMeta:
             "skew_ns": self.skew_ns,
             "symbols": [list(symbol) for symbol in self.symbols],
             "accounting": None if self.accounting is None else self.accounting.to_json(),
+            "quiet": None if self.quiet is None else self.quiet.to_json(),
             "notes": list(self.notes),
         }
 
@@ -136,6 +140,7 @@ class TraceMeta:
             skew_ns=data["skew_ns"],
             symbols=tuple((int(a), int(size), str(name)) for a, size, name in data["symbols"]),
             accounting=None if data["accounting"] is None else Accounting.from_json(data["accounting"]),
+            quiet=QuietStart.from_json(data["quiet"]) if data.get("quiet") else None,
             notes=tuple(data["notes"]),
         )
 

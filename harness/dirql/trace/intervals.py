@@ -8,7 +8,7 @@ faulty one it is better: a missing end spoils one interval, not all that follow.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -66,8 +66,15 @@ def pair(trace: Trace, enter: str, leave: str, *, key_mask: int = (1 << 64) - 1)
         enter: event that begins.
         leave: event that ends.
         key_mask: bits of the first argument that make the key.
+
+    Returns:
+        The intervals. After a quiet start none is inherited: an end without a beginning is one `unstarted`.
     """
-    return pair_records(trace, trace.where(enter, leave), trace.meta.events[enter], key_mask)
+    spans = pair_records(trace, trace.where(enter, leave), trace.meta.events[enter], key_mask)
+    if trace.meta.quiet is None or not len(spans.inherited):
+        return spans
+    none = spans.inherited[:0]
+    return replace(spans, inherited=none, unstarted=np.sort(np.concatenate([spans.unstarted, spans.inherited])))
 
 
 def pair_records(trace: Trace, index: Indices, enter: int, key_mask: int) -> Intervals:

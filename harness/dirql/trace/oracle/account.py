@@ -16,6 +16,7 @@ from dirql.trace.decode import Trace
 from dirql.trace.history import History
 from dirql.trace.intervals import factorize
 from dirql.trace.oracle.verdict import Clause, Finding
+from dirql.trace.quiet import connections
 
 INT_ACCOUNT = Clause("INT-ACCOUNT", "every interrupt raised is accounted for", "writing-an-isr")
 
@@ -56,11 +57,9 @@ def route_by_vector(trace: Trace, messages: Mapping[int, tuple[int, int]]) -> di
     Returns:
         Message number -> address of the KINTERRUPT; messages that nothing was connected for are left out.
     """
-    connects = trace.where("InterruptConnect")
-    places = {
-        (int(trace.arg1[index] >> np.uint64(24)) & 0xFF, int(trace.arg1[index]) & 0xFF): int(trace.arg0[index])
-        for index in connects
-    }
+    table = connections(trace)
+    rows = zip(table.cpu.tolist(), table.vector.tolist(), table.object.tolist(), strict=True)
+    places = {(cpu, vector): interrupt for cpu, vector, interrupt in rows}
     return {message: places[place] for message, place in messages.items() if place in places}
 
 

@@ -11,6 +11,7 @@ from dirql.trace.decode import Trace
 from dirql.trace.history import History
 from dirql.trace.intervals import factorize
 from dirql.trace.oracle.exclusion import overlaps
+from dirql.trace.quiet import connections
 from dirql.trace.schema import Flags, Indices, Words
 
 
@@ -167,21 +168,20 @@ class _Connects:
     """
 
     def __init__(self, trace: Trace, start: Indices) -> None:
-        connects = trace.where("InterruptConnect")
-        _, number = factorize(np.concatenate([trace.arg0[connects], trace.arg0[start]]))
-        size = len(trace)
-        ranked = number[: len(connects)] * size + connects
-        order = np.argsort(ranked)
-        ranked, connects = ranked[order], connects[order]
-        self.object = number[len(connects) :]
-        at = np.searchsorted(ranked, self.object * size + start) - 1
-        before = (at >= 0) & (ranked[np.maximum(at, 0)] // max(size, 1) == self.object) if len(ranked) else at >= 0
-        at = np.where(before, at, np.searchsorted(ranked, self.object * size))
-        at = np.minimum(at, max(len(ranked) - 1, 0))
-        self.connection = len(connects) + self.object
+        table = connections(trace)
+        _, number = factorize(np.concatenate([table.object, trace.arg0[start]]))
+        size = len(trace) + 1
+        ranked = number[: len(table.index)] * size + table.index + 1
+        order = np.argsort(ranked, kind="stable")
+        ranked = ranked[order]
+        self.object = number[len(order) :]
+        self.connection = len(order) + self.object
         self.level = np.full(len(start), -1, dtype=np.int64)
-        if len(connects):
-            known = trace.arg0[connects[at]] == trace.arg0[start]
-            self.connection[known] = at[known]
-            stated = (trace.arg1[connects[at]] >> np.uint64(16)).astype(np.int64) & 0xFF
-            self.level[known] = stated[known]
+        if not len(order):
+            return
+        at = np.searchsorted(ranked, self.object * size + start + 1) - 1
+        before = (at >= 0) & (ranked[np.maximum(at, 0)] // size == self.object)
+        at = np.minimum(np.where(before, at, np.searchsorted(ranked, self.object * size)), len(order) - 1)
+        known = number[order[at]] == self.object
+        self.connection[known] = at[known]
+        self.level[known] = table.level[order[at[known]]]

@@ -66,7 +66,7 @@ def _judge_steps(history: History, finding: Finding) -> None:
     follows[1:] = same & (step[1:] == (step[:-1] + 1) % 4)
     first = np.ones(len(steps), dtype=np.bool_)
     first[1:] = ~same
-    inherited = first & (context < 0)
+    inherited = first & (context < 0) & (trace.meta.quiet is None)
     broken = ~follows & ~(first & (step == 0)) & ~inherited & ~preemptible[group]
     for at in np.flatnonzero(broken):
         index = steps[at]

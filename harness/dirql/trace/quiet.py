@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A trace that begins in the middle of a machine's life, at a moment when the machine is known to be at rest.
+
+At rest means: every CPU at PASSIVE_LEVEL or in an interrupt taken there, no lock held or waited for, no DPC queued or
+running, no service or synchronised routine under way. What is connected then is listed. Such a trace is complete: where
+it shows an end without a beginning, the beginning is not older than the trace, it never was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dirql.trace.schema import Flags, Indices, Words
+
+if TYPE_CHECKING:
+    from dirql.trace.decode import Trace
+
+
+@dataclass(frozen=True)
+class Connection:
+    """What one InterruptConnect record says.
+
+    Attributes:
+        interrupt: address of the KINTERRUPT.
+        vector: its vector.
+        irql: its Irql.
+        synchronize_irql: its SynchronizeIrql.
+        cpu: the CPU that it interrupts; 0xFF: any.
+    """
+
+    interrupt: int
+    vector: int
+    irql: int
+    synchronize_irql: int
+    cpu: int
+
+    @property
+    def word(self) -> int:
+        """The record's second argument."""
+        return self.vector | self.irql << 8 | self.synchronize_irql << 16 | self.cpu << 24
+
+
+@dataclass(frozen=True)
+class QuietStart:
+    """That a trace begins with the machine at rest, and what was connected by then.
+
+    Attributes:
+        before: per CPU, the sequence number of its last record before this trace, 0 for none: what is missing between
+            that and the first record here was lost. Empty: the caller vouches that nothing is.
+        connections: what was connected, in the order of connection. Objects that were disconnected since do no harm.
+    """
+
+    before: tuple[int, ...] = ()
+    connections: tuple[Connection, ...] = ()
+
+    @classmethod
+    def after(cls, trace: Trace) -> QuietStart:
+        """Return the start of the trace that follows `trace`, which must have ended with the machine at rest."""
+        known = trace.meta.quiet or cls()
+        before = list(known.before) + [0] * (trace.cpus - len(known.before))
+        for cpu in range(trace.cpus):
+            mine = trace.on_cpu(cpu)
+            if len(mine):
+                before[cpu] = int(trace.records["Sequence"][mine[-1]])
+        table = connections(trace)
+        latest = {int(table.object[at]): at for at in range(len(table.index))}
+        return cls(tuple(before), tuple(table.row(at) for at in sorted(latest.values())))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON data."""
+        rows = [[each.interrupt, each.vector, each.irql, each.synchronize_irql, each.cpu] for each in self.connections]
+        return {"before": list(self.before), "connections": rows}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> QuietStart:
+        """Read what `to_json` returned."""
+        return cls(tuple(data["before"]), tuple(Connection(*row) for row in data["connections"]))
+
+
+@dataclass(frozen=True)
+class Connections:
+    """All connections that a trace knows, in order: those from before it began first.
+
+    Attributes:
+        index: the InterruptConnect record; -1 where it is older than the trace.
+        object: address of the KINTERRUPT.
+        vector: its vector.
+        irql: its Irql.
+        level: its SynchronizeIrql.
+        cpu: the CPU that it interrupts.
+    """
+
+    index: Indices
+    object: Words
+    word: Words
+
+    @property
+    def vector(self) -> Indices:
+        """Vectors."""
+        return self._byte(0)
+
+    @property
+    def irql(self) -> Indices:
+        """Irql of each."""
+        return self._byte(8)
+
+    @property
+    def level(self) -> Indices:
+        """SynchronizeIrql of each."""
+        return self._byte(16)
+
+    @property
+    def cpu(self) -> Indices:
+        """Target CPU of each; 0xFF: any."""
+        return self._byte(24)
+
+    @property
+    def older(self) -> Flags:
+        """Which are older than the trace."""
+        old: Flags = self.index < 0
+        return old
+
+    def row(self, at: int) -> Connection:
+        """Return one as plain data."""
+        columns = (self.vector[at], self.irql[at], self.level[at], self.cpu[at])
+        return Connection(int(self.object[at]), *(int(value) for value in columns))
+
+    def _byte(self, shift: int) -> Indices:
+        return (self.word >> np.uint64(shift)).astype(np.int64) & 0xFF
+
+
+def connections(trace: Trace) -> Connections:
+    """Collect the connections of a trace and of its quiet start."""
+    older = trace.meta.quiet.connections if trace.meta.quiet else ()
+    index = trace.where("InterruptConnect")
+    return Connections(
+        index=np.concatenate([np.full(len(older), -1, dtype=np.int64), index]),
+        object=np.concatenate([np.array([each.interrupt for each in older], dtype=np.uint64), trace.arg0[index]]),
+        word=np.concatenate([np.array([each.word for each in older], dtype=np.uint64), trace.arg1[index]]),
+    )
