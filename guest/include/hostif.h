@@ -212,6 +212,15 @@ typedef struct _KI_BUGCHECK_DATA {
 /* The bugcheck of a driver's own assertion (driver/dirqltest.h); parameter 1 is the address of a DIRQL_ASSERTION. */
 #define DIRQL_ASSERTION_FAILED 0xd1a0a55eu
 
+/* The bugcheck of a routine of driver/dirql.h that was called wrongly; parameter 1 is a DIRQL_MISUSE_KIND. */
+#define DIRQL_MISUSE 0xd1a0bad0u
+
+typedef enum _DIRQL_MISUSE_KIND {
+    DirqlMisuseNoSuchCpu = 1, /* [2] CPU, [3] number of CPUs, [4] routine. The boot CPU is none here */
+    DirqlMisuseCpuBusy = 2,   /* [2] CPU, [3] the routine that it has still to begin, or 0, [4] routine */
+    DirqlMisuseVector = 3,    /* [2] vector */
+} DIRQL_MISUSE_KIND;
+
 /* Loaded images, the kernel's own excluded. */
 #define MAXIMUM_IMAGES 64
 

@@ -38,6 +38,11 @@ VOID KiWaitForInterrupt(VOID) {
 VOID KiIdleLoop(VOID) {
     for (;;) {
         _disable();
-        KiWaitForInterrupt();
+        if (KiHasWork()) { /* what comes after this look sends an interrupt, which ends the halt at once */
+            _enable();
+            KiRunWork();
+        } else {
+            KiWaitForInterrupt();
+        }
     }
 }

@@ -73,6 +73,16 @@ ULONG KiAllocateVector(KIRQL irql) {
     return found;
 }
 
+ULONG KiCountVectors(VOID) {
+    ULONG count = 0;
+    for (ULONG word = 0; word < RTL_NUMBER_OF(KiVectorsTaken); word++) {
+        for (ULONG64 bits = KiVectorsTaken[word]; bits != 0; bits &= bits - 1) {
+            count++;
+        }
+    }
+    return count;
+}
+
 VOID KiFreeVector(ULONG vector) {
     KIRQL old = KiAcquireLockAtHigh(&KiInterruptLock);
     KiVectorsTaken[vector / 64] &= ~(1ull << (vector & 63u));

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "../include/ddk.h"
+#include "../include/driver/dirql.h"
 #include "../include/export.h"
 #include "../include/highlock.h"
 #include "../include/hostif.h"
@@ -70,6 +71,9 @@ typedef struct _KPRCB {
     volatile LONG64 NmiCount;
     volatile LONG Running; /* this CPU has finished its start */
     KI_DESCRIPTORS *Descriptors;
+    DIRQL_WORK_ROUTINE *WorkRoutine; /* what this CPU's idle loop is to call (ke/work.c) */
+    PVOID WorkContext;
+    volatile LONG WorkBusy; /* from DirqlStartOn until the routine has returned */
     __attribute__((aligned(KI_CACHE_LINE))) KI_DPC_QUEUE DpcQueue;
 } KPRCB, *PKPRCB;
 
@@ -157,6 +161,7 @@ BOOLEAN KiQueryInterrupt(ULONG vector, PKINTERRUPT *interrupt, ULONG64 *count, U
 VOID KiSetInterruptCpu(PKINTERRUPT interrupt, ULONG cpu);
 ULONG KiAllocateVector(KIRQL irql); /* 0: none left at this level */
 VOID KiFreeVector(ULONG vector);
+ULONG KiCountVectors(VOID); /* allocated now */
 
 /* ke/ipi.c: runs routine on every other CPU at IPI_LEVEL and waits for all. Caller below IPI_LEVEL. */
 typedef VOID KI_IPI_ROUTINE(PVOID context);
@@ -169,6 +174,11 @@ VOID KiIdleLoop(VOID) __attribute__((noreturn));
 VOID KiWaitForInterrupt(VOID) __attribute__((noinline));
 BOOLEAN KiLeaveIdle(ULONG number);                    /* interrupt entry: TRUE if the CPU was marked idle */
 ULONG KiFindIdleProcessor(ULONG except, ULONG after); /* an idle CPU other than `after`, DPC_ANY_CPU if none */
+
+/* ke/work.c: routines that idle loops call. */
+BOOLEAN KiHasWork(VOID); /* this CPU */
+VOID KiRunWork(VOID);    /* PASSIVE_LEVEL, interrupts on */
+BOOLEAN KiIsWorking(ULONG cpu);
 
 /* ke/print.c. Any IRQL; takes the console's lock at HIGH_LEVEL; never from an NMI. */
 VOID ConsoleWrite(const char *text, ULONG length);

@@ -8,6 +8,7 @@
 
 #include "../hal/hal.h"
 #include "../hal/regs.h"
+#include "../include/export.h"
 #include "../ke/ki.h"
 #include "../mm/mi.h"
 #include "../rtl/rtl.h"
@@ -96,6 +97,42 @@ VOID HostLinkSend(HOST_FRAME_TYPE type, ULONG sequence) {
     frame.Crc = RtlpCrc32(&frame, FIELD_OFFSET(HOST_FRAME, Crc));
     uart_write(UART_COM2, (const UCHAR *)&frame, sizeof frame);
 }
+
+/*
+ * One call at a time: the next caller waits at HIGH_LEVEL. At the rendezvous the read itself holds this CPU until the host
+ * has done what it was asked; elsewhere the host stores the number of the call when it has.
+ */
+NTSTATUS NTAPI DirqlHostCall(HOST_CALL_CODE Code, ULONG64 Argument0, ULONG64 Argument1, ULONG64 *Value) {
+    static KSPIN_LOCK lock;
+    HOST_CALL *call = &HostMailbox.Call;
+    KIRQL irql = KiAcquireLockAtHigh(&lock);
+    ULONG sequence = call->Done + 1;
+    call->Code = Code;
+    call->Argument[0] = Argument0;
+    call->Argument[1] = Argument1;
+    trace(TraceHostCall, sequence, Code);
+    /* Release: the host takes the call as complete once it sees its number. */
+    __atomic_store_n(&call->Sequence, sequence, __ATOMIC_RELEASE);
+    if (HostLinkIsRendezvous()) {
+        ULONG ignored = *RendezvousRegister;
+        UNREFERENCED_PARAMETER(ignored);
+    } else {
+        HostLinkSend(HostFrameCall, sequence);
+    }
+    /* Acquire: status and value were stored before it. */
+    while (__atomic_load_n(&call->Done, __ATOMIC_ACQUIRE) != sequence) {
+        _mm_pause();
+    }
+    NTSTATUS status = call->Status;
+    ULONG64 value = call->Value;
+    trace(TraceHostCallDone, sequence, value);
+    KiReleaseLockFromHigh(&lock, irql);
+    if (Value != NULL) {
+        *Value = value;
+    }
+    return status;
+}
+NT_EXPORT(DirqlHostCall);
 
 VOID HostLinkServe(VOID) {
     ULONG sequence;

@@ -14,6 +14,9 @@ VOID HostLinkServe(VOID);      /* PASSIVE_LEVEL: takes the request that waits, o
 BOOLEAN HostLinkIsRendezvous(VOID);
 VOID HostLinkSend(HOST_FRAME_TYPE type, ULONG sequence);
 
+/* monitor/run.c. PASSIVE_LEVEL. */
+VOID HostRun(const HOST_REQUEST *request, HOST_REPLY *reply);
+
 /* monitor/requests.c. PASSIVE_LEVEL. */
 VOID HostExecute(const HOST_REQUEST *request, HOST_REPLY *reply);
 

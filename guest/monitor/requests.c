@@ -95,6 +95,9 @@ VOID HostExecute(const HOST_REQUEST *request, HOST_REPLY *reply) {
     case HostRequestRetarget:
         reply->Status = IopRetargetMessages((ULONG)request->Argument[0], (ULONG)request->Argument[1]);
         break;
+    case HostRequestRun:
+        HostRun(request, reply);
+        break;
     case HostRequestIdle:
         for (ULONG64 i = 0; i < request->Argument[0]; i++) {
             _mm_pause();

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dirql.config import MachineConfig
-    from dirql.machine import Driver, Machine
+    from dirql.driver import Driver
+    from dirql.machine import Machine
 
 __all__ = ["Driver", "Machine", "MachineConfig"]
 __version__ = "0.1.0"

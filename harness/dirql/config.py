@@ -45,6 +45,7 @@ class MachineConfig:
         overwrite: a full ring overwrites old records instead of dropping new ones.
         dpc_placement: `routine`: IoRequestDpc goes to the first available CPU, KeInsertQueueDpc to the current one;
             the others force one of the two for both.
+        verifier: the guest watches what drivers do; a broken rule is a bugcheck with the NT code (D2).
         clock_100ns: the clock tick in units of 100 ns; 0 takes the guest's default, 156250.
         qemu: QEMU's path, or a name in PATH.
         extra: more QEMU arguments.
@@ -62,6 +63,7 @@ class MachineConfig:
     trace_records: int = 0
     overwrite: bool = False
     dpc_placement: DpcPlacement = "routine"
+    verifier: bool = True
     clock_100ns: int = 0
     qemu: str = "qemu-system-x86_64"
     extra: tuple[str, ...] = ()

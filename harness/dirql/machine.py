@@ -12,13 +12,13 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from dirql.config import MachineConfig
 from dirql.devices.rendezvous import Rendezvous
+from dirql.driver import DEFAULT_TIMEOUT, Driver, Leftover
 from dirql.errors import (
-    BuildError,
     CpuState,
     DirqlError,
     GuestBugCheck,
@@ -33,11 +33,12 @@ from dirql.errors import (
 from dirql.guest import artifacts
 from dirql.guest.image import DriverImage, KernelImage
 from dirql.guest.link import HostLink
-from dirql.guest.memory import GuestMemory, View
+from dirql.guest.memory import GuestMemory
 from dirql.guest.ntstatus import ntstatus_name
 from dirql.guest.placement import place, restore
 from dirql.guest.state import BugCheckRecord, parse_irql, parse_registers
 from dirql.guest.symbols import Symbolizer
+from dirql.hostcalls import HostCalls
 from dirql.inject.injector import Injector
 from dirql.qemu.session import QemuSession
 from dirql.qemu.waits import Deadline
@@ -50,9 +51,6 @@ if TYPE_CHECKING:
     from dirql.qemu.attach import PciDevice
     from dirql.qemu.memory import GuestRam
     from dirql.qemu.qmp import QmpEvent
-
-DEFAULT_TIMEOUT = 30.0
-"""Seconds that one step of the guest may take. Generous: more CPUs than the host has cores make slow schedules."""
 
 _OPTIONS_MAGIC = int.from_bytes(b"qoptions", "little")
 _EXITS = {
@@ -68,62 +66,7 @@ _NAME_BYTES = 39
 """LDR_IMAGE.Name without its NUL."""
 
 
-@dataclass
-class Driver:
-    """A driver that is loaded.
-
-    Attributes:
-        machine: where.
-        image: its file.
-        base: its address in the guest.
-        size: bytes there.
-    """
-
-    machine: Machine = field(repr=False)
-    image: DriverImage
-    base: int
-    size: int
-
-    def start(self, location: int, timeout: float | Deadline = DEFAULT_TIMEOUT) -> None:
-        """Have its AddDevice called for a PCI function, then IRP_MN_START_DEVICE.
-
-        Args:
-            location: bus << 8 | device << 3 | function.
-            timeout: seconds, or a deadline.
-
-        Raises:
-            UsageError: AddDevice or the start failed; the text has the NTSTATUS.
-            GuestRequestError: there is no such function, or a driver has it already.
-        """
-        what = f"{self.image.name} to start the device at {location >> 3 & 31:02x}.{location & 7}"
-        added, started, *_ = self.machine.link.request("StartDevice", self.base, location, what=what, timeout=timeout)
-        for status, routine in ((added, "AddDevice"), (started, "IRP_MN_START_DEVICE")):
-            if status & 0x8000_0000:
-                raise UsageError(f"{self.image.name}: {routine} returned {ntstatus_name(status)}")
-
-    def variable(self, name: str) -> View:
-        """Return a variable of the driver that is a structure.
-
-        Args:
-            name: a variable with a fixed address, static ones included.
-
-        Raises:
-            BuildError: the driver's debug information has no such variable, or it is no structure.
-        """
-        found = self.image.debug.variable(name)
-        at = self.machine.memory.translate(found.address - self.image.link_base + self.base)
-        if at is None:
-            raise BuildError(f"{self.image.name} has no memory for {name}; its file is not the image that was loaded")
-        return View(self.machine.memory.ram, at, self.image.debug.structure(found.structure), self.image)
-
-    def unload(self, timeout: float | Deadline = DEFAULT_TIMEOUT) -> None:
-        """Remove its devices, call DriverUnload, free the image.
-
-        Raises:
-            GuestRequestError: it has no DriverUnload, or left a device object behind.
-        """
-        self.machine.link.request("UnloadDriver", self.base, what=f"{self.image.name} to unload", timeout=timeout)
-        self.machine.symbols.remove(self.base)
+__all__ = ["DEFAULT_TIMEOUT", "Driver", "Leftover", "Machine"]
 
 
 class Machine:
@@ -191,6 +134,7 @@ class Machine:
             self.link.attach(self.session)
             self.session.watch.explain = self._explain
             self.inject = Injector(self.session)
+            self.link.on_call = HostCalls(self.kernel, self.inject).serve
             if not self.config.stopped:
                 self.link.wait_ready(timeout)
                 self.session.process.answered()  # whatever ends it from now on, it had started
@@ -231,6 +175,36 @@ class Machine:
         driver = Driver(self, image, base, size)
         self.drivers.append(driver)
         return driver
+
+    def run(
+        self, address: int, argument: int = 0, *, what: str, timeout: float | Deadline = DEFAULT_TIMEOUT
+    ) -> Leftover:
+        """Call a routine on the boot CPU at PASSIVE_LEVEL, and serve its calls to the host until it returns.
+
+        Args:
+            address: of a `VOID routine(PVOID)` in the guest.
+            argument: what it is given.
+            what: what is waited for, for messages.
+            timeout: seconds for it to return, or a deadline.
+
+        Returns:
+            What it left behind.
+
+        Raises:
+            GuestError, MachineLost: it did not return.
+        """
+        kind, before, after, *_ = self.link.request("Run", address, argument, what=what, timeout=timeout)
+        kinds = self.kernel.debug.enumeration("RUN_LEFTOVER")
+        name = next(name for name, value in kinds.items() if value == kind)
+        return Leftover(name.removeprefix("RunLeft"), before, after)
+
+    def set_verifier(self, *, on: bool, timeout: float | Deadline = DEFAULT_TIMEOUT) -> bool:
+        """Turn the guest's verifier on or off; nothing of a driver may run meanwhile.
+
+        Returns:
+            Whether it was on.
+        """
+        return bool(self.link.request("Verifier", int(on), what="the verifier to be switched", timeout=timeout)[0])
 
     def find_pci(self, vendor: int, device: int) -> int:
         """Return the location (bus << 8 | device << 3 | function) of a PCI function.
@@ -316,6 +290,7 @@ class Machine:
         options.set("TracePolicy", policies["TraceOverwriteOld" if self.config.overwrite else "TraceDropNew"])
         options.set("Transport", transports["HostTransportRendezvous" if self.rendezvous else "HostTransportSerial"])
         options.set("DpcPlacement", placements[f"DpcPlacement{placement[self.config.dpc_placement]}"])
+        options.set("Verifier", int(self.config.verifier))
         options.set("ClockPeriod100ns", self.config.clock_100ns)
         options.set("Magic", _OPTIONS_MAGIC)
 

@@ -43,7 +43,7 @@ def driver(name: str) -> Path:
     path = Path(name)
     if path.is_file():
         return path
-    for folder in ("drivers", "tests"):
+    for folder in ("drivers", "target", "tests"):
         built = build_folder() / folder / path.name
         if built.is_file():
             return built

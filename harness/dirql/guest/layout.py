@@ -93,6 +93,19 @@ class DebugInfo:
     functions: tuple[tuple[int, int, str], ...]
     variables: dict[str, Variable]
 
+    def function(self, name: str) -> int:
+        """Return a function's address, as linked.
+
+        Raises:
+            BuildError: the image has none of that name, or several.
+        """
+        found = [address for address, _, other in self.functions if other == name]
+        if len(found) != 1:
+            raise BuildError(
+                f"this image has {len(found) or 'no'} functions called {name}; rebuild it, or check the name"
+            )
+        return found[0]
+
     def structure(self, name: str) -> Structure:
         """Return a structure's layout.
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The harness's end of the link to the guest: notification frames on COM2, requests and replies in the mailbox."""
+"""The harness's end of the link to the guest: frames on COM2; requests, replies and calls in the mailbox."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 FRAME_MAGIC = 0x4C515244
 _FRAME_BYTES = 16
 _ARGUMENTS = 6
+STATUS_NOT_IMPLEMENTED = 0xC0000002
 
 
 class FrameParser:
@@ -75,12 +76,15 @@ class HostLink:
         self._mailbox = memory.variable("HostMailbox", "HOST_MAILBOX")
         self._request = self._mailbox.inner("Request")
         self._reply = self._mailbox.inner("Reply")
+        self._call = self._mailbox.inner("Call")
         self._parser = FrameParser(self._frame)
         self._session: QemuSession | None = None
         self._sequence = 0
         self.ready_cpus = 0
         self.bugchecked = False
         self.on_bugcheck: Callable[[], None] | None = None
+        self.on_call: Callable[[int, tuple[int, int]], tuple[int, int]] | None = None
+        """Does what the guest calls for: gets HOST_CALL_CODE and two arguments, returns NTSTATUS and a value."""
 
     def attach(self, session: QemuSession) -> None:
         """Begin to use a machine."""
@@ -160,7 +164,7 @@ class HostLink:
         return self._reply.get("Sequence") == sequence
 
     def wait_reply(self, sequence: int, what: str, timeout: float | Deadline) -> list[int]:
-        """Wait for the answer to a request.
+        """Wait for the answer to a request; serve the calls that the guest makes meanwhile.
 
         Returns:
             Its six values.
@@ -169,7 +173,9 @@ class HostLink:
             GuestRequestError: the guest refused it.
             WaitTimeout, MachineLost, GuestError: as `Watch.wait`.
         """
-        self._live.watch.wait(lambda: self.replied(sequence) or None, what, timeout)
+        deadline = Deadline.of(timeout)
+        while self._live.watch.wait(lambda: self._news(sequence), what, deadline) != "reply":
+            self._serve_call()
         status = self._reply.get("Status")
         if status & 0x8000_0000:
             raise GuestRequestError(f"{what}: the guest answered {ntstatus_name(status)}", status=status)
@@ -179,6 +185,26 @@ class HostLink:
         """Give the guest a request and wait for its answer. Arguments, result and errors as `post` and `wait_reply`."""
         deadline = Deadline.of(timeout)
         return self.wait_reply(self.post(code, arguments, deadline), what or f"request {code}", deadline)
+
+    def _news(self, sequence: int) -> str | None:
+        """What there is to do for somebody who waits for a request's answer; None: nothing yet."""
+        if self.replied(sequence):
+            return "reply"
+        called = self._call.get("Sequence") != self._call.get("Done")
+        return "call" if called and (self._rendezvous is None or self._rendezvous.waiting) else None
+
+    def _serve_call(self) -> None:
+        """Do what the guest calls for. It waits until its call's number is stored."""
+        sequence = self._call.get("Sequence")
+        arguments = (self._call.get("Argument", 0), self._call.get("Argument", 1))
+        status, value = STATUS_NOT_IMPLEMENTED, 0
+        if self.on_call is not None:
+            status, value = self.on_call(self._call.get("Code"), arguments)
+        self._call.set("Status", status)
+        self._call.set("Value", value)
+        self._call.set("Done", sequence)
+        if self._rendezvous is not None:
+            self._rendezvous.answer(sequence)
 
     @property
     def _live(self) -> QemuSession:
@@ -194,4 +220,4 @@ class HostLink:
             self.bugchecked = True
             if self.on_bugcheck is not None:
                 self.on_bugcheck()
-        # A reply only wakes the wait: what it says is in the mailbox.
+        # A reply or a call only wakes the wait: what it says is in the mailbox.

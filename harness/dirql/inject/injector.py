@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 FIRST_VECTOR = 0x10
 LAST_VECTOR = 0xFF
+IOAPIC_PINS = 24
 
 
 class Injector:
@@ -52,6 +53,21 @@ class Injector:
             MachineLost: QEMU ended.
         """
         self._session.qmp.execute("inject-nmi")
+
+    def line(self, pin: int, *, raised: bool) -> None:
+        """Raise or lower a line into the I/O APIC. A level-sensitive line interrupts until it is lowered.
+
+        Args:
+            pin: 0 to 23.
+            raised: whether the device asks for an interrupt.
+
+        Raises:
+            UsageError: there is no such pin.
+            MachineLost: QEMU ended.
+        """
+        if not 0 <= pin < IOAPIC_PINS:
+            raise UsageError(f"the I/O APIC has pins 0 to {IOAPIC_PINS - 1}; there is no pin {pin}")
+        self._session.qtest.set_irq_in(pin, int(raised))
 
     def _checked(self, cpu: int) -> int:
         if not 0 <= cpu < self._session.config.cpus:
