@@ -6,9 +6,11 @@
  */
 #pragma once
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): what is joined here is no expression */
 #define MUTANT(name, clause, text)        MUTANT_SWITCH(MUTANT_##name)
 #define MUTANT_SWITCH(value)              MUTANT_VALUE(value)
 #define MUTANT_VALUE(value)               MUTANT_MARKED(MUTANT_MARK_##value)
 #define MUTANT_MARK_1                     0,
 #define MUTANT_MARKED(mark)               MUTANT_SECOND(mark 1, 0, 0)
 #define MUTANT_SECOND(first, second, ...) second
+/* NOLINTEND(bugprone-macro-parentheses) */

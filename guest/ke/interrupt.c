@@ -21,7 +21,7 @@ static BOOLEAN KiRunServiceRoutine(PKINTERRUPT interrupt) {
         irql = KiRaiseIrql(p->SynchronizeIrql, KI_CALLER);
     }
     ULONG64 routine = (ULONG64)(p->ServiceRoutine != NULL ? (PVOID)p->ServiceRoutine : (PVOID)p->MessageServiceRoutine);
-    KiAcquireSpinLock(interrupt->ActualLock, routine);
+    KiAcquireInterruptLock(interrupt->ActualLock, routine);
     trace(TraceIsrEnter, (ULONG64)interrupt, routine);
     if (p->ServiceRoutine != NULL) {
         claimed = p->ServiceRoutine(interrupt, p->ServiceContext);
@@ -31,7 +31,7 @@ static BOOLEAN KiRunServiceRoutine(PKINTERRUPT interrupt) {
     interrupt->Count++;
     interrupt->Claimed += claimed != FALSE;
     trace(TraceIsrExit, (ULONG64)interrupt, claimed);
-    KiReleaseSpinLock(interrupt->ActualLock, routine);
+    KiReleaseInterruptLock(interrupt->ActualLock, routine);
     if (p->SynchronizeIrql > p->Irql) {
         KiLowerIrql(irql, KI_CALLER);
     }
@@ -162,11 +162,11 @@ BOOLEAN NTAPI KeSynchronizeExecution(PKINTERRUPT Interrupt, PKSYNCHRONIZE_ROUTIN
                                      PVOID SynchronizeContext) {
     trace(TraceSyncRequest, (ULONG64)Interrupt, (ULONG64)SynchronizeRoutine);
     KIRQL old = KiRaiseIrql(Interrupt->Parameters.SynchronizeIrql, KI_CALLER);
-    KiAcquireSpinLock(Interrupt->ActualLock, KI_CALLER);
+    KiAcquireInterruptLock(Interrupt->ActualLock, KI_CALLER);
     trace(TraceSyncEnter, (ULONG64)Interrupt, (ULONG64)SynchronizeRoutine);
     BOOLEAN value = SynchronizeRoutine(SynchronizeContext);
     trace(TraceSyncExit, (ULONG64)Interrupt, value);
-    KiReleaseSpinLock(Interrupt->ActualLock, KI_CALLER);
+    KiReleaseInterruptLock(Interrupt->ActualLock, KI_CALLER);
     KiLowerIrql(old, KI_CALLER);
     trace(TraceSyncReturn, (ULONG64)Interrupt, value);
     return value;
@@ -175,13 +175,13 @@ NT_EXPORT(KeSynchronizeExecution);
 
 KIRQL NTAPI KeAcquireInterruptSpinLock(PKINTERRUPT Interrupt) {
     KIRQL old = KiRaiseIrql(Interrupt->Parameters.SynchronizeIrql, KI_CALLER);
-    KiAcquireSpinLock(Interrupt->ActualLock, KI_CALLER);
+    KiAcquireInterruptLock(Interrupt->ActualLock, KI_CALLER);
     return old;
 }
 NT_EXPORT(KeAcquireInterruptSpinLock);
 
 VOID NTAPI KeReleaseInterruptSpinLock(PKINTERRUPT Interrupt, KIRQL OldIrql) {
-    KiReleaseSpinLock(Interrupt->ActualLock, KI_CALLER);
+    KiReleaseInterruptLock(Interrupt->ActualLock, KI_CALLER);
     KiLowerIrql(OldIrql, KI_CALLER);
 }
 NT_EXPORT(KeReleaseInterruptSpinLock);

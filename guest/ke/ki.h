@@ -13,6 +13,7 @@
 #include "../include/nt.h"
 #include "../include/vectors.h"
 #include "../trace/trace.h"
+#include "interrupt.h"
 
 #define CONSOLE_LEVEL 3
 #define DPC_ANY_CPU   0xff
@@ -125,43 +126,6 @@ extern KI_DPC_QUEUE KiSharedDpcQueue;
 VOID KiInitializeDpcQueues(ULONG processors); /* boot CPU, before the others start */
 VOID KiConnectDpcInterrupt(VOID);
 VOID KiClockTickDpcs(PKPRCB prcb); /* CLOCK_LEVEL: drains what low importance has left waiting */
-
-/* ke/interrupt.c: interrupt objects */
-typedef struct _KI_INTERRUPT_PARAMETERS {
-    PKSERVICE_ROUTINE ServiceRoutine; /* or */
-    PKMESSAGE_SERVICE_ROUTINE MessageServiceRoutine;
-    PVOID ServiceContext;
-    ULONG MessageId;
-    PKSPIN_LOCK SpinLock; /* NULL: the object's own */
-    ULONG Vector;
-    KIRQL Irql;
-    KIRQL SynchronizeIrql;
-    KINTERRUPT_MODE Mode;
-    BOOLEAN ShareVector;
-    ULONG Cpu; /* the CPU that the interrupt goes to, for the trace */
-} KI_INTERRUPT_PARAMETERS;
-
-/* An interrupt object; its storage is the caller's, resident until KiDisconnectInterrupt has returned. */
-struct _KINTERRUPT {
-    struct _KINTERRUPT *Next; /* connection order */
-    KI_INTERRUPT_PARAMETERS Parameters;
-    PKSPIN_LOCK ActualLock;
-    KSPIN_LOCK OwnLock;
-    volatile LONG64 Count;
-    volatile LONG64 Claimed;
-};
-
-/* PASSIVE_LEVEL. STATUS_INVALID_PARAMETER: the vector is taken and not shared in the same way. */
-NTSTATUS KiConnectInterrupt(PKINTERRUPT interrupt, const KI_INTERRUPT_PARAMETERS *parameters);
-/* PASSIVE_LEVEL; returns when no CPU runs its ISR. */
-VOID KiDisconnectInterrupt(PKINTERRUPT interrupt);
-BOOLEAN KiIsOnlyInterrupt(PKINTERRUPT interrupt); /* nothing else is connected to its vector */
-ULONG KiInterruptVector(PKINTERRUPT interrupt);
-BOOLEAN KiQueryInterrupt(ULONG vector, PKINTERRUPT *interrupt, ULONG64 *count, ULONG64 *claimed);
-VOID KiSetInterruptCpu(PKINTERRUPT interrupt, ULONG cpu);
-ULONG KiAllocateVector(KIRQL irql); /* 0: none left at this level */
-VOID KiFreeVector(ULONG vector);
-ULONG KiCountVectors(VOID); /* allocated now */
 
 /* ke/ipi.c: runs routine on every other CPU at IPI_LEVEL and waits for all. Caller below IPI_LEVEL. */
 typedef VOID KI_IPI_ROUTINE(PVOID context);
