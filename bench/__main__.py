@@ -30,6 +30,7 @@ BENCHMARKS: dict[str, tuple[str, Callable[[Effort], int]]] = {
     "round-trip": ("bench.interrupts:round_trip_rows", lambda effort: 4 * effort.round_trips),
     "rate": ("bench.interrupts:rate_rows", lambda effort: effort.storms),
     "trace": ("bench.trace_cost:trace_rows", lambda _: 1),
+    "primitives": ("bench.primitives:primitive_rows", lambda _: 3),
     "memory": ("bench.footprint:memory_rows", lambda effort: effort.footprints),
 }
 """Where each benchmark's rows come from, and how many rounds it has."""

@@ -35,6 +35,21 @@ _HOLD_TIMEOUT = 30.0
 _PAIR_BYTES = 16
 
 
+def clock_pairs(machine: Machine) -> list[tuple[int, int]]:
+    """Return pairs of host time (CLOCK_MONOTONIC, ns) and guest time (TSC) that were seen together."""
+    link, ram = machine.link, machine.session.ram
+    address, now = link.clock_address, time.monotonic_ns
+    ram.store64(address, now())
+    number = link.post("TimeSync", (_SYNC_PAIRS,))
+    while not link.replied(number):
+        ram.store64(address, now())
+        machine.session.watch.check()
+    count = link.wait_reply(number, "the guest to compare clocks", 10.0)[0]
+    data = link.read_buffer(0, count * _PAIR_BYTES)
+    words = [int.from_bytes(data[at : at + 8], "little") for at in range(0, len(data), 8)]
+    return list(zip(words[::2], words[1::2], strict=True))
+
+
 class Recording:
     """Collects a machine's trace.
 
@@ -68,20 +83,8 @@ class Recording:
 
     def synchronize(self) -> None:
         """Collect pairs of host and guest time. Done at both ends of a recording; nothing to do under icount."""
-        if self.machine.config.mode == "icount":
-            return
-        link, ram = self.machine.link, self.machine.session.ram
-        address, now = link.clock_address, time.monotonic_ns
-        what = "the guest to compare clocks"
-        ram.store64(address, now())
-        number = link.post("TimeSync", (_SYNC_PAIRS,))
-        while not link.replied(number):
-            ram.store64(address, now())
-            self.machine.session.watch.check()
-        count = link.wait_reply(number, what, 10.0)[0]
-        data = link.read_buffer(0, count * _PAIR_BYTES)
-        words = [int.from_bytes(data[at : at + 8], "little") for at in range(0, len(data), 8)]
-        self._pairs += zip(words[::2], words[1::2], strict=True)
+        if self.machine.config.mode != "icount":
+            self._pairs += clock_pairs(self.machine)
 
     def load(self) -> Trace:
         """Return what was recorded, once the recording has ended."""
