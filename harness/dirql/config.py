@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Boot = Literal["rom", "bios"]
 DpcPlacement = Literal["routine", "first-available", "current"]
+InterruptRouting = Literal["symmetric", "asymmetric"]
 
 ALL_EVENTS = (1 << 64) - 1
 
@@ -45,6 +46,8 @@ class MachineConfig:
         overwrite: a full ring overwrites old records instead of dropping new ones.
         dpc_placement: `routine`: IoRequestDpc goes to the first available CPU, KeInsertQueueDpc to the current one;
             the others force one of the two for both.
+        interrupt_routing: `symmetric`: a device's interrupts are spread over the CPUs that may take them; `asymmetric`:
+            CPU 0 takes all of them, for the others too (SYS-3).
         verifier: the guest watches what drivers do; a broken rule is a bugcheck with the NT code (D2).
         clock_100ns: the clock tick in units of 100 ns; 0 takes the guest's default, 156250.
         qemu: QEMU's path, or a name in PATH.
@@ -63,6 +66,7 @@ class MachineConfig:
     trace_records: int = 0
     overwrite: bool = False
     dpc_placement: DpcPlacement = "routine"
+    interrupt_routing: InterruptRouting = "symmetric"
     verifier: bool = True
     clock_100ns: int = 0
     qemu: str = "qemu-system-x86_64"

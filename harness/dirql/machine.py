@@ -290,6 +290,7 @@ class Machine:
         options.set("TracePolicy", policies["TraceOverwriteOld" if self.config.overwrite else "TraceDropNew"])
         options.set("Transport", transports["HostTransportRendezvous" if self.rendezvous else "HostTransportSerial"])
         options.set("DpcPlacement", placements[f"DpcPlacement{placement[self.config.dpc_placement]}"])
+        options.set("InterruptRouting", int(self.config.interrupt_routing == "asymmetric"))
         options.set("Verifier", int(self.config.verifier))
         options.set("ClockPeriod100ns", self.config.clock_100ns)
         options.set("Magic", _OPTIONS_MAGIC)

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A case's own part of the machine's trace, read straight from the rings in shared memory when the case is over.
+
+The machine is at rest between two cases, so the part is a whole trace that begins with `QuietStart`: nothing of it is
+missing, unless a ring was full.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dirql.guest.memory import physical
+from dirql.trace.clock import Clock
+from dirql.trace.collect import RingReader
+from dirql.trace.decode import Trace
+from dirql.trace.folder import TraceMeta
+from dirql.trace.quiet import Connection, QuietStart
+from dirql.trace.schema import EventTable, RingLayout, record_dtype
+
+if TYPE_CHECKING:
+    from dirql.machine import Machine
+    from dirql.trace.schema import Records
+
+ICOUNT_HZ = 1e9
+_SLOWEST_HZ = 1e6
+"""Taken for the rate where the clock has not moved yet."""
+
+
+class CaseTrace:
+    """Cuts a machine's trace into cases. Made anew when the machine has been reset.
+
+    Args:
+        machine: the machine, ready; nobody else may empty its rings.
+    """
+
+    def __init__(self, machine: Machine) -> None:
+        debug = machine.kernel.debug
+        self._machine = machine
+        self._record = debug.structure("TRACE_RECORD")
+        self._events = EventTable.from_enum(debug.enumeration("TRACE_EVENT"))
+        self._dtype = record_dtype(self._record.places, self._record.size)
+        ring = debug.structure("TRACE_RING")
+        layout = RingLayout.from_fields(ring.places, ring.size)
+        first = physical(machine.kernel.address("TraceRing"))
+        view = machine.session.ram.view()
+        self._rings = [RingReader(view, first + cpu * ring.size, layout, self._dtype) for cpu in range(machine.cpus)]
+        self._connected: dict[int, Connection] = {}
+        self._quiet = QuietStart()
+        self._lost = [0] * machine.cpus
+        self._host_ns = time.monotonic_ns()
+        self._tsc = machine.link.request("Ping")[0]
+
+    def begin(self) -> None:
+        """Forget what has been recorded up to now, except what is connected: a case begins."""
+        for ring in self._rings:
+            records = self._records(ring.take())
+            for record in records[records["Event"] == self._events["InterruptConnect"]]:
+                self._connect(int(record["Argument0"]), int(record["Argument1"]))
+        taken = tuple(ring.taken & 0xFFFF_FFFF for ring in self._rings)
+        self._quiet = QuietStart(taken, tuple(self._connected.values()))
+        self._lost = [ring.lost for ring in self._rings]
+
+    def end(self, *, held: bool) -> Trace:
+        """Return what has been recorded since `begin`.
+
+        Args:
+            held: the machine stands still. Otherwise the trace ends with the case: at its last TraceCaseEnd, or as far
+                as it is known what every CPU did.
+        """
+        data = [ring.take() for ring in self._rings]
+        horizon: int | None = None
+        if not held:
+            horizon = max((ring.last_time for ring in self._rings), default=0)
+            unsettled = [ring for ring in self._rings if ring.pending]
+            data = [known + ring.take() for known, ring in zip(data, self._rings, strict=True)]
+            boot = self._records(data[0])
+            ends = boot["Time"][boot["Event"] == self._events["CaseEnd"]]
+            horizon = int(ends[-1]) if len(ends) else horizon
+            horizon = min([horizon, *(ring.last_time for ring in unsettled if ring.pending)])
+        lost = tuple(ring.lost - before for ring, before in zip(self._rings, self._lost, strict=True))
+        meta = TraceMeta(
+            events=self._events,
+            record_fields=self._record.places,
+            record_size=self._record.size,
+            mode=self._machine.config.mode,
+            cpus=self._machine.cpus,
+            clock=self._clock(),
+            mask=self._machine.config.trace_mask,
+            lost=lost,
+            horizon=horizon,
+            quiet=self._quiet,
+        )
+        return Trace([self._records(part) for part in data], meta)
+
+    def close(self) -> None:
+        """Let go of the RAM, so that it can be unmapped. Safe to call again."""
+        while self._rings:
+            self._rings.pop().release()
+
+    def _records(self, data: bytes) -> Records:
+        return np.frombuffer(data, dtype=self._dtype)
+
+    def _connect(self, interrupt: int, word: int) -> None:
+        self._connected.pop(interrupt, None)
+        parts = (word >> shift & 0xFF for shift in (0, 8, 16, 24))
+        self._connected[interrupt] = Connection(interrupt, *parts)
+
+    def _clock(self) -> Clock:
+        """The rate of the guest's clock since `Ping`: good enough to tell 250 ns from a microsecond."""
+        if self._machine.config.mode == "icount":
+            return Clock(ICOUNT_HZ)
+        ticks = max((ring.last_time for ring in self._rings), default=0) - self._tsc
+        seconds = (time.monotonic_ns() - self._host_ns) / 1e9
+        return Clock(max(ticks / seconds, _SLOWEST_HZ))

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of machines that a case runs on: CPUs x modes x verifier x DPC placement x interrupt routing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING
+
+from dirql.target.needs import PLACEMENTS, ROUTINGS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from dirql.config import MachineConfig
+    from dirql.target.cases import Case
+
+CPUS = (1, 2, 4, 8)
+MODES = ("mt", "icount")
+TRACE_RECORDS = 1 << 15
+"""Records in a CPU's ring. Nobody empties it while a case runs."""
+
+
+@dataclass(frozen=True, order=True)
+class TargetConfig:
+    """A machine for cases.
+
+    Attributes:
+        cpus: how many.
+        mode: `mt`, `icount` or `kvm`.
+        verifier: whether it is on.
+        placement: of DPCs.
+        routing: of interrupts.
+        devices: what else is plugged in.
+    """
+
+    cpus: int = 4
+    mode: str = "mt"
+    verifier: bool = True
+    placement: str = PLACEMENTS[0]
+    routing: str = ROUTINGS[0]
+    devices: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """Its name: CPUs and mode, then what is not as usual."""
+        words = [f"cpus{self.cpus}", self.mode]
+        words += [] if self.verifier else ["verifier-off"]
+        words += [each for each, usual in ((self.placement, PLACEMENTS), (self.routing, ROUTINGS)) if each != usual[0]]
+        return "-".join(words)
+
+    @property
+    def order(self) -> tuple[object, ...]:
+        """What to sort by, so that each machine is booted once, the usual ones first."""
+        places = (PLACEMENTS.index(self.placement), ROUTINGS.index(self.routing))
+        return (self.mode != MODES[0], self.mode, self.cpus, not self.verifier, *places, self.devices)
+
+    def machine_config(self, kernel: Path | None = None) -> MachineConfig:
+        """Return the machine to boot. A bugcheck holds it, so that a reset brings it back.
+
+        Args:
+            kernel: another kernel than the one that was built.
+        """
+        from dirql.config import MachineConfig
+
+        extra = tuple(argument for device in self.devices for argument in ("-device", device))
+        return MachineConfig(
+            cpus=self.cpus,
+            mode=self.mode,  # type: ignore[arg-type]
+            kernel=kernel,
+            on_bugcheck="pause",
+            trace_records=TRACE_RECORDS,
+            verifier=self.verifier,
+            dpc_placement=self.placement,  # type: ignore[arg-type]
+            interrupt_routing=self.routing,  # type: ignore[arg-type]
+            extra=extra,
+        )
+
+
+def expand(
+    case: Case,
+    cpus: Iterable[int] = CPUS,
+    modes: Iterable[str] = MODES,
+    verifier: Iterable[bool] = (True, False),
+) -> list[TargetConfig]:
+    """Return the machines that a case runs on, in the order of the table.
+
+    Args:
+        case: the case.
+        cpus: numbers of CPUs to choose from.
+        modes: modes to choose from.
+        verifier: states of the verifier to choose from.
+    """
+    needs = case.needs
+    counts = [count for count in cpus if count >= needs.smp and (not needs.cpus or count in needs.cpus)]
+    ways = [mode for mode in modes if needs.mode in (None, mode)]
+    states = [state for state in verifier if needs.verifier in (None, state)]
+    rows = product(counts, ways, states, needs.placement, needs.routing)
+    return sorted((TargetConfig(*row, devices=needs.devices) for row in rows), key=lambda config: config.order)
