@@ -5,10 +5,12 @@ DRIVER_ROOTS := guest/drivers:$(BUILD)/drivers bench/drivers:$(BUILD)/drivers te
 
 # The image is the same bytes whenever and wherever it is built: no time stamp, no path of the checkout. Relocations stay
 # (the loader chooses the base), debug information stays, and so do frame pointers, for the stacks in a dossier; they form
-# a chain only without unwind tables, whose rules want the frame pointer elsewhere.
+# a chain only without unwind tables, whose rules want the frame pointer elsewhere. No tail calls: the kernel takes a return
+# address for the caller, in traces and in the stacks of bugchecks.
 # min-pagesize: the headers' KeGetCurrentProcessorNumber reads GS:[184h], which gcc would take for a read near address 0.
-DRIVER_CFLAGS := -std=gnu11 -O2 -g -fno-omit-frame-pointer -fno-asynchronous-unwind-tables -ffile-prefix-map=$(CURDIR)=. \
-	-Wall -Wextra -Werror -Wshadow -Wundef -Wvla -Wstrict-prototypes --param=min-pagesize=0 \
+DRIVER_CFLAGS := -std=gnu11 -O2 -g -fno-omit-frame-pointer -fno-asynchronous-unwind-tables \
+	-fno-optimize-sibling-calls -ffile-prefix-map=$(CURDIR)=. \
+	-Wall -Wextra -Werror -Wshadow -Wundef -Wvla -Wstrict-prototypes -Wno-multichar --param=min-pagesize=0 \
 	-Iguest/include/driver -isystem $(MINGW_INCLUDE)/ddk
 DRIVER_LDFLAGS := -shared -nostdlib -Wl,--subsystem,native -Wl,-e,DriverEntry -Wl,--dynamicbase \
 	-Wl,--image-base,0x140000000 -Wl,--no-insert-timestamp -Wl,--exclude-all-symbols
