@@ -1,26 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pytest plugin: fixtures `machine` and `machine_factory`, marker `dirql`, options `--dirql-*`.
+"""The pytest plugin: fixtures `machine` and `machine_factory`, marker `dirql`, options `--dirql-*`, cases in drivers.
 
     def test_it_starts(machine):
         machine.load("my.sys")
+
+A `.sys` file that pytest comes across is looked at for cases that run on the guest (`target.py`).
 
 Every pytest run on the host loads this file, so it imports nothing but pytest until a test asks for a machine.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
+    from pathlib import Path
 
     from dirql.config import MachineConfig
     from dirql.machine import Machine
     from dirql.pytest_plugin.pool import MachineFactory, MachinePool
 
 MODES = ("mt", "icount", "kvm")
+_CPUS = (4,)
+_MODE = ("mt",)
+_TARGET = "dirql.pytest_plugin.target"
 _MARKER = (
     "dirql(cpus=N, mode=M, devices=FUNCTION, **options): the machine of this test. cpus and mode may be lists; devices "
     "is called for the PCI devices that Python serves, and such a machine is booted for this test alone; options are "
@@ -35,16 +42,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--dirql-cpus",
         type=_counts,
-        default=(4,),
         metavar="N[,N...]",
-        help="CPUs of the machine; a test that uses `machine` runs once for each (default: 4)",
+        help="CPUs of the machine; a test that uses `machine` runs once for each (default: 4), as does a case "
+        "on the guest (default: 1,2,4,8)",
     )
     group.addoption(
         "--dirql-mode",
         type=_modes,
-        default=("mt",),
         metavar="MODE[,MODE...]",
-        help="mt, icount, kvm: how QEMU runs it; a test that uses `machine` runs once for each (default: mt)",
+        help="mt, icount, kvm: how QEMU runs it; a test that uses `machine` runs once for each (default: mt), as "
+        "does a case on the guest (default: mt,icount)",
+    )
+    group.addoption(
+        "--dirql-verifier",
+        choices=("on", "off", "both"),
+        default="both",
+        help="the guest's verifier while a case on the guest runs (default: both)",
     )
     group.addoption("--dirql-boot", choices=("rom", "bios"), default="rom", help="firmware (default: rom)")
     group.addoption(
@@ -57,6 +70,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker."""
     config.addinivalue_line("markers", _MARKER)
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Collect the cases of a driver."""
+    if file_path.suffix.lower() != ".sys":
+        return None
+    from dirql.pytest_plugin.target import collect
+
+    return collect(file_path, parent)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the cases in the order of their machines."""
+    if _TARGET in sys.modules:
+        sys.modules[_TARGET].arrange(items)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """End the machines of the cases."""
+    if _TARGET in sys.modules:
+        sys.modules[_TARGET].finish(session.config)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -131,8 +165,8 @@ def _configs(config: pytest.Config, marker: pytest.Mark | None) -> list[MachineC
 
     given: dict[str, Any] = dict(marker.kwargs) if marker is not None else {}
     given.pop("devices", None)
-    cpus = _sequence(given.pop("cpus", config.getoption("--dirql-cpus")))
-    modes = _sequence(given.pop("mode", config.getoption("--dirql-mode")))
+    cpus = _sequence(given.pop("cpus", config.getoption("--dirql-cpus") or _CPUS))
+    modes = _sequence(given.pop("mode", config.getoption("--dirql-mode") or _MODE))
     options = {"boot": config.getoption("--dirql-boot"), **given}
     try:
         configs = [MachineConfig(cpus=count, mode=mode, **options) for count in cpus for mode in modes]

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from dirql.qemu.attach import PciDevice
 
+KEPT = 4
+"""Machines that a session keeps between tests."""
 _CONSOLE_LINES = 12
 
 
@@ -43,17 +45,20 @@ class MachinePool:
 
     A machine is kept for the next test of its configuration, and reset for it. It is not kept, and the next test boots
     another, if the guest failed, QEMU ended, or the reset fails. A machine with devices that Python serves is never
-    kept: what a test left in a device is none of a reset's business.
+    kept: what a test left in a device is none of a reset's business. At most a few are kept: the one that was used
+    longest ago goes first.
 
     Args:
         folder: where the machines' folders go.
+        limit: how many to keep.
 
     Attributes:
         boots: how many machines have been booted.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, limit: int = KEPT) -> None:
         self._folder = folder
+        self._limit = limit
         self._kept: dict[MachineConfig, Machine] = {}
         self.boots = 0
 
@@ -82,6 +87,8 @@ class MachinePool:
                 machine.close()
             else:
                 self._kept[config] = machine
+                while len(self._kept) > self._limit:
+                    self._kept.pop(next(iter(self._kept))).close()
 
     @contextmanager
     def factory(self, config: MachineConfig, booted: Callable[[Machine], None]) -> Iterator[MachineFactory]:
