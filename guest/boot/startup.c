@@ -44,6 +44,7 @@ static VOID KiTakeBootOptions(VOID) {
 static VOID KiCreateStacks(VOID) {
     for (ULONG cpu = 0; cpu < KiProcessorCount; cpu++) {
         KiPcr[cpu].Prcb.StackTop = MiCreateStack(KI_STACK_PAGES);
+        KiPcr[cpu].Prcb.DpcStackTop = MiCreateStack(KI_STACK_PAGES);
         for (ULONG i = 0; i < KI_EMERGENCY_STACKS; i++) {
             KiSetEmergencyStack(cpu, i, MiCreateStack(KI_EMERGENCY_STACK_PAGES));
         }
@@ -88,7 +89,7 @@ VOID KiSystemStartup(ULONG64 boot_block, ULONG64 pvh_start_info) {
     HalpInitializePci(&KiBootBlock);
     KiCreateStacks();
     KiCreateTraceRings();
-    KiInitializeDpcQueues(KiProcessorCount);
+    KiInitializeDpcs(KiProcessorCount);
     KiConnectDpcInterrupt();
     KiConnectClock();
     KiConnectIpi();

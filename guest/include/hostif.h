@@ -48,6 +48,8 @@ typedef struct _HOST_BOOT_OPTIONS {
     ULONG ClockPeriod100ns; /* clock tick in 100 ns units; 0: the guest's default, 156250 */
     ULONG Verifier;         /* 1: the verifier watches drivers from the start (D2) */
     ULONG InterruptRouting; /* INTERRUPT_ROUTING */
+    ULONG DpcWatchdogTicks; /* clock ticks that one DPC may take; 0: no watchdog */
+    ULONG ThreadedDpcsOff;  /* 1: threaded DPCs run as ordinary ones */
     ULONG FeatureFaultCpu;  /* n: CPU n reports another feature word than it has, to prove SYS-1; 0: none */
 } HOST_BOOT_OPTIONS;
 

@@ -1,51 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Deferred procedure calls (spec section 5). Each CPU has a queue, and one more is served by the first available CPU
- * (D1). Queueing sends the DPC software interrupt, which stays pending in the local APIC behind CR8; nothing polls.
+ * DPC objects and their queues (spec section 5): what an object says of itself, which queue it goes to, at which end, and
+ * whether that queue is to be processed at once. What takes objects off the queues is in dpcrun.c and threadeddpc.c.
  *
  * KDPC.DpcData is the queue that an object is in, NULL for none. It goes from NULL to a queue by an exchange under that
  * queue's lock and back to NULL under the same lock, so whoever holds the lock of the queue that DpcData names can say
  * "queued" and be right. The object leaves its queue before its routine runs (DPC-3).
  */
+#include "../include/mutant.h"
 #include "ki.h"
 
-#include "../hal/hal.h"
-#include "../trace/trace.h"
-
-#define KI_DPC_OBJECT       0x13  /* KDPC.Type */
-#define KI_DPC_DEVICE_BOUND 0x100 /* in KDPC.Number: a DpcForIsr; the low byte is the target CPU + 1, 0 for none */
-#define KI_DPC_LOW_DEPTH    4     /* a queue this deep is drained at once, low importance or not (DPC-8) */
-
 KI_DPC_QUEUE KiSharedDpcQueue;
+KTHREAD KiInitialThreads[MAXIMUM_CPUS];
+KTHREAD KiDpcThreads[MAXIMUM_CPUS];
 
 static VOID KiInitializeDpcQueue(KI_DPC_QUEUE *queue, ULONG cpu) {
     InitializeListHead(&queue->List);
     queue->Cpu = cpu;
 }
 
-VOID KiInitializeDpcQueues(ULONG processors) {
+VOID KiInitializeDpcs(ULONG processors) {
     KiInitializeDpcQueue(&KiSharedDpcQueue, DPC_ANY_CPU);
     for (ULONG i = 0; i < processors; i++) {
-        KiInitializeDpcQueue(&KiPcr[i].Prcb.DpcQueue, i);
+        PKPRCB prcb = &KiPcr[i].Prcb;
+        KiInitializeDpcQueue(&prcb->DpcQueue, i);
+        KiInitializeDpcQueue(&prcb->ThreadedDpcQueue, i);
+        KiInitialThreads[i].Processor = KiDpcThreads[i].Processor = i;
+        KiInitialThreads[i].StackTop = prcb->StackTop;
+        KiDpcThreads[i].StackTop = prcb->DpcStackTop;
+        prcb->CurrentThread = &KiInitialThreads[i];
     }
 }
 
-/*
- * Asks a CPU for the DPC interrupt, once until it has come: the flag is cleared before the queues are looked at. FALSE: it
- * had been asked already.
- */
-static BOOLEAN KiRequestDpcInterrupt(ULONG cpu) {
-    PKPRCB target = &KiPcr[cpu].Prcb;
-    if (__atomic_exchange_n(&target->DpcRequested, 1, __ATOMIC_SEQ_CST) != 0) {
-        return FALSE;
-    }
-    if (target == KiCurrentPrcb()) {
-        lapic_self(DPC_VECTOR);
-    } else {
-        trace(TraceIpiSend, DPC_VECTOR, cpu);
-        lapic_send(target->ApicId, DPC_VECTOR);
-    }
-    return TRUE;
+BOOLEAN KiInDpc(const KPRCB *prcb) {
+    return prcb->DpcRoutineActive || prcb->CurrentThreadedDpc != NULL;
 }
 
 /*
@@ -56,6 +44,9 @@ static VOID KiRequestSharedDpc(VOID) {
     ULONG current = KiCurrentPrcb()->Number;
     ULONG after = current;
     KiRequestDpcInterrupt(current);
+    if (MUTANT(DpcSharedStaysHere, "DPC-7", "a DPC for the first available CPU waits for the one that queued it")) {
+        return;
+    }
     /* An idle CPU that was asked before has a DPC to run already: this one is for the next. */
     for (ULONG tried = 1; tried < KiProcessorCount; tried++) {
         after = KiFindIdleProcessor(current, after);
@@ -73,60 +64,98 @@ static VOID KiRequestSharedDpc(VOID) {
     }
 }
 
+/* Threaded DPCs have a queue for each CPU and no other: the policies of D1 are about the ordinary ones. */
 static KI_DPC_QUEUE *KiChooseDpcQueue(PKDPC dpc) {
     ULONG target = dpc->Number & 0xffu;
-    if (target != 0) {
-        return &KiPcr[target - 1].Prcb.DpcQueue;
+    if (MUTANT(DpcTargetIgnored, "DPC-10", "a DPC's target processor counts for nothing")) {
+        target = 0;
+    }
+    PKPRCB home = target != 0 ? &KiPcr[target - 1].Prcb : KiCurrentPrcb();
+    if (dpc->Type == KI_THREADED_DPC_OBJECT) {
+        return &home->ThreadedDpcQueue;
     }
     ULONG placement = HostBootOptions.DpcPlacement;
-    if (placement == DpcPlacementFirstAvailable ||
-        (placement == DpcPlacementByRoutine && (dpc->Number & KI_DPC_DEVICE_BOUND) != 0)) {
-        return &KiSharedDpcQueue;
+    BOOLEAN shared = placement == DpcPlacementFirstAvailable ||
+        (placement == DpcPlacementByRoutine && (dpc->Number & KI_DPC_DEVICE_BOUND) != 0);
+    if (MUTANT(DpcPolicySwapped, "DPC-6", "the placement policy is applied the wrong way round")) {
+        shared = !shared;
     }
-    return &KiCurrentPrcb()->DpcQueue;
+    return target == 0 && shared ? &KiSharedDpcQueue : &home->DpcQueue;
 }
 
-static BOOLEAN KiDrainAtOnce(PKDPC dpc, const KI_DPC_QUEUE *queue) {
-    if (queue->Cpu == DPC_ANY_CPU || queue->Depth >= KI_DPC_LOW_DEPTH) {
-        return TRUE;
+/* Whether processing begins at once (organization-of-dpc-queues); asked under the queue's lock, the object in it. */
+static BOOLEAN KiDrainAtOnce(const KDPC *dpc, const KI_DPC_QUEUE *queue) {
+    if (queue->Cpu == DPC_ANY_CPU || dpc->Type == KI_THREADED_DPC_OBJECT) {
+        return TRUE; /* importance says where in a threaded queue, not when */
+    }
+    if (queue->Depth > KI_DPC_MAXIMUM_DEPTH) {
+        return !MUTANT(DpcDepthIgnored, "DPC-8", "a deep queue of DPCs of low importance is left alone");
     }
     if (queue->Cpu == KiCurrentPrcb()->Number) {
+        if (MUTANT(DpcLowAtOnce, "DPC-8", "a DPC of low importance is processed at once")) {
+            return TRUE;
+        }
+        return dpc->Importance != LowImportance || KiDpcRate(queue) < KI_DPC_MINIMUM_RATE;
+    }
+    if (MUTANT(DpcMediumAtOnce, "DPC-9", "a DPC of medium importance interrupts another CPU at once")) {
         return dpc->Importance != LowImportance;
+    }
+    if (MUTANT(DpcMediumHighWaits, "DPC-9", "a DPC of medium-high importance waits on another CPU")) {
+        return dpc->Importance == HighImportance;
     }
     return dpc->Importance == HighImportance || dpc->Importance == MediumHighImportance;
 }
 
-/* home: the queue to use; NULL: the one that the object's target and the placement policy say. */
-static BOOLEAN KiInsertDpc(PRKDPC Dpc, KI_DPC_QUEUE *home, PVOID SystemArgument1, PVOID SystemArgument2) {
+static VOID KiLinkDpc(PKDPC dpc, KI_DPC_QUEUE *queue) {
+    BOOLEAN head = dpc->Importance == HighImportance;
+    if (MUTANT(DpcHighAtTail, "DPC-6", "a DPC of high importance goes to the tail of its queue") &&
+        dpc->Type == KI_DPC_OBJECT) {
+        head = FALSE;
+    }
+    if (MUTANT(DpcThreadedHighAtTail, "DPC-15", "a threaded DPC of high importance goes to the tail of its queue") &&
+        dpc->Type == KI_THREADED_DPC_OBJECT) {
+        head = FALSE;
+    }
+    if (MUTANT(DpcLastInFirstOut, "DPC-6", "every DPC goes to the head of its queue")) {
+        head = TRUE;
+    }
+    if (head) {
+        InsertHeadList(&queue->List, &dpc->DpcListEntry);
+    } else {
+        InsertTailList(&queue->List, &dpc->DpcListEntry);
+    }
+    queue->Depth++;
+    /* Atomic: the clock tick of the queue's CPU takes the count away without the lock. */
+    __atomic_add_fetch(&queue->Requests, 1, __ATOMIC_RELAXED);
+}
+
+BOOLEAN KiInsertDpc(PRKDPC dpc, KI_DPC_QUEUE *home, PVOID argument1, PVOID argument2) {
     for (;;) {
         KIRQL irql = (KIRQL)__readcr8();
         __writecr8(HIGH_LEVEL); /* stay on this CPU while "current processor" means something */
-        KI_DPC_QUEUE *chosen = home != NULL ? home : KiChooseDpcQueue(Dpc);
-        KI_DPC_QUEUE *queue = __atomic_load_n((KI_DPC_QUEUE **)&Dpc->DpcData, __ATOMIC_ACQUIRE);
+        KI_DPC_QUEUE *chosen = home != NULL ? home : KiChooseDpcQueue(dpc);
+        KI_DPC_QUEUE *queue = __atomic_load_n((KI_DPC_QUEUE **)&dpc->DpcData, __ATOMIC_ACQUIRE);
         if (queue == NULL) {
             queue = chosen;
         }
         KiAcquireLockAtHigh(&queue->Lock);
         PVOID found = NULL;
         BOOLEAN inserted = queue == chosen &&
-            __atomic_compare_exchange_n((PVOID *)&Dpc->DpcData, &found, queue, FALSE, __ATOMIC_ACQ_REL,
+            __atomic_compare_exchange_n((PVOID *)&dpc->DpcData, &found, queue, FALSE, __ATOMIC_ACQ_REL,
                                         __ATOMIC_ACQUIRE);
-        if (!inserted && __atomic_load_n((PVOID *)&Dpc->DpcData, __ATOMIC_ACQUIRE) != queue) {
+        if (!inserted && __atomic_load_n((PVOID *)&dpc->DpcData, __ATOMIC_ACQUIRE) != queue) {
             KiReleaseLockFromHigh(&queue->Lock, irql); /* it left that queue meanwhile: look again */
             continue;
         }
-        if (inserted) {
-            Dpc->SystemArgument1 = SystemArgument1;
-            Dpc->SystemArgument2 = SystemArgument2;
-            if (Dpc->Importance == HighImportance) {
-                InsertHeadList(&queue->List, &Dpc->DpcListEntry);
-            } else {
-                InsertTailList(&queue->List, &Dpc->DpcListEntry);
-            }
-            queue->Depth++;
+        if (inserted || MUTANT(DpcArgumentsReplaced, "DPC-1", "queueing a queued DPC replaces its arguments")) {
+            dpc->SystemArgument1 = argument1;
+            dpc->SystemArgument2 = argument2;
         }
-        trace(TraceDpcInsert, (ULONG64)Dpc, inserted | (ULONG64)queue->Cpu << 8 | (ULONG64)Dpc->Importance << 16);
-        BOOLEAN request = inserted && KiDrainAtOnce(Dpc, queue);
+        if (inserted) {
+            KiLinkDpc(dpc, queue);
+        }
+        trace(TraceDpcInsert, (ULONG64)dpc, inserted | (ULONG64)queue->Cpu << 8 | (ULONG64)dpc->Importance << 16);
+        BOOLEAN request = inserted && KiDrainAtOnce(dpc, queue);
         KiReleaseLockFromHigh(&queue->Lock, HIGH_LEVEL);
         if (request && queue->Cpu == DPC_ANY_CPU) {
             KiRequestSharedDpc();
@@ -134,7 +163,7 @@ static BOOLEAN KiInsertDpc(PRKDPC Dpc, KI_DPC_QUEUE *home, PVOID SystemArgument1
             KiRequestDpcInterrupt(queue->Cpu);
         }
         __writecr8(irql); /* below DISPATCH_LEVEL the DPC interrupt is taken here */
-        return inserted;
+        return inserted || MUTANT(DpcInsertAlwaysTrue, "DPC-1", "queueing a queued DPC returns TRUE");
     }
 }
 
@@ -148,11 +177,11 @@ BOOLEAN NTAPI KeRemoveQueueDpc(PRKDPC Dpc) {
         KI_DPC_QUEUE *queue = __atomic_load_n((KI_DPC_QUEUE **)&Dpc->DpcData, __ATOMIC_ACQUIRE);
         if (queue == NULL) {
             trace(TraceDpcRemove, (ULONG64)Dpc, FALSE);
-            return FALSE;
+            return MUTANT(DpcRemoveAlwaysTrue, "DPC-12", "removing a DPC that is not queued returns TRUE");
         }
         KIRQL irql = KiAcquireLockAtHigh(&queue->Lock);
         BOOLEAN removed = Dpc->DpcData == queue;
-        if (removed) {
+        if (removed && !MUTANT(DpcRemovedRuns, "DPC-12", "a removed DPC stays in its queue and runs")) {
             RemoveEntryList(&Dpc->DpcListEntry);
             queue->Depth--;
             trace(TraceDpcRemove, (ULONG64)Dpc, TRUE);
@@ -166,114 +195,57 @@ BOOLEAN NTAPI KeRemoveQueueDpc(PRKDPC Dpc) {
 }
 NT_EXPORT(KeRemoveQueueDpc);
 
-/* Runs the first DPC of a queue. Returns FALSE if there was none. */
-static BOOLEAN KiRunDpc(PKPRCB prcb, KI_DPC_QUEUE *queue) {
-    KIRQL irql = KiAcquireLockAtHigh(&queue->Lock);
-    if (IsListEmpty(&queue->List)) {
-        KiReleaseLockFromHigh(&queue->Lock, irql);
-        return FALSE;
-    }
-    PKDPC dpc = CONTAINING_RECORD(RemoveHeadList(&queue->List), KDPC, DpcListEntry);
-    PKDEFERRED_ROUTINE routine = dpc->DeferredRoutine;
-    PVOID context = dpc->DeferredContext;
-    PVOID argument1 = dpc->SystemArgument1;
-    PVOID argument2 = dpc->SystemArgument2;
-    queue->Depth--;
-    /* The record is made under the lock, yet carries the IRQL that the routine runs at: interrupts off in between. */
-    ULONG64 flags = KiDisableInterrupts();
-    __writecr8(irql);
-    trace(TraceDpcStart, (ULONG64)dpc, (ULONG64)routine);
-    /* Release: from here on another CPU may queue the object again, with other arguments. */
-    __atomic_store_n((PVOID *)&dpc->DpcData, NULL, __ATOMIC_RELEASE);
-    __atomic_store_n(&queue->Lock, 0, __ATOMIC_RELEASE);
-    KiRestoreInterrupts(flags);
-    prcb->CurrentDpc = dpc;
-    prcb->DpcRoutineActive = TRUE;
-    routine(dpc, context, argument1, argument2);
-    prcb->DpcRoutineActive = FALSE;
-    prcb->CurrentDpc = NULL;
-    prcb->DpcCount++;
-    trace(TraceDpcEnd, (ULONG64)dpc, (ULONG64)routine);
-    return TRUE;
-}
-
-/* The DPC software interrupt, at DISPATCH_LEVEL, already acknowledged. */
-static VOID KiDpcInterrupt(KI_TRAP_FRAME *frame, PVOID context) {
-    UNREFERENCED_PARAMETER(frame);
-    UNREFERENCED_PARAMETER(context);
-    PKPRCB prcb = KiCurrentPrcb();
-    /* Sequentially consistent, and before the queues are read: a request made after this sends another interrupt. */
-    __atomic_store_n(&prcb->DpcRequested, 0, __ATOMIC_SEQ_CST);
-    while (KiRunDpc(prcb, &prcb->DpcQueue) || KiRunDpc(prcb, &KiSharedDpcQueue)) {
-    }
-}
-
-VOID KiConnectDpcInterrupt(VOID) {
-    KiConnectVector(DPC_VECTOR, KiDpcInterrupt, NULL, TRUE);
-}
-
-VOID KiClockTickDpcs(PKPRCB prcb) {
-    if (prcb->DpcQueue.Depth != 0) {
-        KiRequestDpcInterrupt(prcb->Number);
+static VOID KiInitializeDpcObject(PKDPC dpc, UCHAR type, PKDEFERRED_ROUTINE routine, PVOID context) {
+    dpc->Type = type;
+    dpc->Importance = MediumImportance;
+    dpc->Number = 0;
+    dpc->DeferredRoutine = routine;
+    dpc->DeferredContext = context;
+    dpc->DpcData = NULL;
+    /* IoInitializeDpcRequest is a macro over this routine: what it makes is the DPC inside the device object itself. */
+    PDEVICE_OBJECT device = CONTAINING_RECORD(dpc, DEVICE_OBJECT, Dpc);
+    if (context == device && device->Type == IO_TYPE_DEVICE) {
+        dpc->Number = KI_DPC_DEVICE_BOUND;
     }
 }
 
 VOID NTAPI KeInitializeDpc(PRKDPC Dpc, PKDEFERRED_ROUTINE DeferredRoutine, PVOID DeferredContext) {
-    Dpc->Type = KI_DPC_OBJECT;
-    Dpc->Importance = MediumImportance;
-    Dpc->Number = 0;
-    Dpc->DeferredRoutine = DeferredRoutine;
-    Dpc->DeferredContext = DeferredContext;
-    Dpc->DpcData = NULL;
-    /* IoInitializeDpcRequest is a macro over this routine: what it makes is the DPC inside the device object itself. */
-    PDEVICE_OBJECT device = CONTAINING_RECORD(Dpc, DEVICE_OBJECT, Dpc);
-    if (DeferredContext == device && device->Type == IO_TYPE_DEVICE) {
-        Dpc->Number = KI_DPC_DEVICE_BOUND;
-    }
+    KiInitializeDpcObject(Dpc, KI_DPC_OBJECT, DeferredRoutine, DeferredContext);
 }
 NT_EXPORT(KeInitializeDpc);
+
+VOID NTAPI KeInitializeThreadedDpc(PRKDPC Dpc, PKDEFERRED_ROUTINE DeferredRoutine, PVOID DeferredContext) {
+    UCHAR type = HostBootOptions.ThreadedDpcsOff != 0 ? KI_DPC_OBJECT : KI_THREADED_DPC_OBJECT;
+    KiInitializeDpcObject(Dpc, type, DeferredRoutine, DeferredContext);
+}
+NT_EXPORT(KeInitializeThreadedDpc);
 
 VOID NTAPI KeSetImportanceDpc(PRKDPC Dpc, KDPC_IMPORTANCE Importance) {
     Dpc->Importance = (UCHAR)Importance;
 }
 NT_EXPORT(KeSetImportanceDpc);
 
+static VOID KiSetDpcTarget(PKDPC dpc, ULONG cpu) {
+    dpc->Number = (USHORT)((dpc->Number & KI_DPC_DEVICE_BOUND) | (cpu + 1));
+}
+
 VOID NTAPI KeSetTargetProcessorDpc(PRKDPC Dpc, CCHAR Number) {
     if (Number >= 0 && (ULONG)Number < KiProcessorCount) {
-        Dpc->Number = (USHORT)((Dpc->Number & KI_DPC_DEVICE_BOUND) | (Number + 1));
+        KiSetDpcTarget(Dpc, (ULONG)Number);
+    } else if (MUTANT(DpcInvalidTargetResets, "DPC-10", "an invalid target processor takes the old one away")) {
+        Dpc->Number &= KI_DPC_DEVICE_BOUND;
     }
 }
 NT_EXPORT(KeSetTargetProcessorDpc);
 
-static VOID NTAPI KiFlushMarker(PKDPC Dpc, PVOID DeferredContext, PVOID SystemArgument1, PVOID SystemArgument2) {
-    UNREFERENCED_PARAMETER(Dpc);
-    UNREFERENCED_PARAMETER(SystemArgument1);
-    UNREFERENCED_PARAMETER(SystemArgument2);
-    /* Release: what the DPCs before this one did is visible to whoever sees the count. */
-    __atomic_add_fetch((volatile LONG *)DeferredContext, 1, __ATOMIC_RELEASE);
-}
-
-static VOID KiAwaitMarkers(const volatile LONG *passed, LONG wanted) {
-    while (__atomic_load_n(passed, __ATOMIC_ACQUIRE) != wanted) {
-        _mm_pause();
+/* One group is all there is: any other, a number beyond its CPUs, or a reserved field in use, names no processor. */
+NTSTATUS NTAPI KeSetTargetProcessorDpcEx(PKDPC Dpc, PPROCESSOR_NUMBER ProcNumber) {
+    if (ProcNumber->Group != 0 || ProcNumber->Reserved != 0 || ProcNumber->Number >= KiProcessorCount) {
+        return MUTANT(DpcTargetExSucceeds, "DPC-10", "an invalid PROCESSOR_NUMBER is taken for success")
+            ? STATUS_SUCCESS
+            : STATUS_INVALID_PARAMETER;
     }
+    KiSetDpcTarget(Dpc, ProcNumber->Number);
+    return STATUS_SUCCESS;
 }
-
-/*
- * A marker at the end of the shared queue: when it runs, what was before it has been taken by some CPU. Then one at the end
- * of each CPU's own queue: a CPU comes to it only when the DPC that it was running has returned.
- */
-VOID NTAPI KeFlushQueuedDpcs(VOID) {
-    static KDPC markers[MAXIMUM_CPUS]; /* one flush at a time: requests and unloads come from one thread */
-    volatile LONG passed = 0;
-    KeInitializeDpc(&markers[0], KiFlushMarker, (PVOID)&passed);
-    KiInsertDpc(&markers[0], &KiSharedDpcQueue, NULL, NULL);
-    KiAwaitMarkers(&passed, 1);
-    for (ULONG cpu = 0; cpu < KiProcessorCount; cpu++) {
-        KeInitializeDpc(&markers[cpu], KiFlushMarker, (PVOID)&passed);
-        markers[cpu].Importance = MediumHighImportance; /* the tail, and drained at once on another CPU too */
-        KiInsertDpc(&markers[cpu], &KiPcr[cpu].Prcb.DpcQueue, NULL, NULL);
-    }
-    KiAwaitMarkers(&passed, 1 + (LONG)KiProcessorCount);
-}
-NT_EXPORT(KeFlushQueuedDpcs);
+NT_EXPORT(KeSetTargetProcessorDpcEx);

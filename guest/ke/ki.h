@@ -13,6 +13,7 @@
 #include "../include/nt.h"
 #include "../include/vectors.h"
 #include "../trace/trace.h"
+#include "dpc.h"
 #include "interrupt.h"
 
 #define CONSOLE_LEVEL 3
@@ -41,19 +42,11 @@ typedef struct _KI_TRAP_FRAME {
 } KI_TRAP_FRAME;
 C_ASSERT(sizeof(KI_TRAP_FRAME) % 16 == 0);
 
-/* A queue of DPC objects: one for each CPU, and one that the first available CPU serves. */
-typedef struct _KI_DPC_QUEUE {
-    KSPIN_LOCK Lock; /* taken at HIGH_LEVEL: DPCs are queued at any IRQL */
-    LIST_ENTRY List;
-    volatile ULONG Depth;
-    ULONG Cpu; /* DPC_ANY_CPU for the shared one */
-} KI_DPC_QUEUE;
-
 /* The descriptor tables and emergency stacks of one CPU (ke/cpu.c). */
 typedef struct _KI_DESCRIPTORS KI_DESCRIPTORS;
 
 /* Follows the KPCR at the offset that driver binaries know: processor number at GS:[184h], thread at GS:[188h]. */
-typedef struct _KPRCB {
+struct _KPRCB {
     ULONG MxCsr;
     ULONG Number;
     PKTHREAD CurrentThread;
@@ -63,6 +56,7 @@ typedef struct _KPRCB {
     KI_TRAP_FRAME *InterruptFrame;  /* innermost interrupt, NULL when none is being served */
     PKDPC CurrentDpc;
     ULONG64 StackTop;           /* of the idle (on CPU 0: boot) thread */
+    ULONG64 DpcStackTop;        /* of the thread that runs threaded DPCs */
     volatile LONG DpcRequested; /* a DPC software interrupt is on its way to this CPU */
     volatile LONG64 InterruptCount;
     volatile LONG64 DpcCount;
@@ -74,9 +68,13 @@ typedef struct _KPRCB {
     KI_DESCRIPTORS *Descriptors;
     DIRQL_WORK_ROUTINE *WorkRoutine; /* what this CPU's idle loop is to call (ke/work.c) */
     PVOID WorkContext;
-    volatile LONG WorkBusy; /* from DirqlStartOn until the routine has returned */
+    volatile LONG WorkBusy;   /* from DirqlStartOn until the routine has returned */
+    PKDPC CurrentThreadedDpc; /* running, or preempted by an ordinary one */
+    ULONG DpcTicks;           /* clock ticks that the current DPC's routine has run for */
+    ULONG DispatchTicks;      /* clock ticks in a row that found this CPU at DISPATCH_LEVEL or above */
     __attribute__((aligned(KI_CACHE_LINE))) KI_DPC_QUEUE DpcQueue;
-} KPRCB, *PKPRCB;
+    KI_DPC_QUEUE ThreadedDpcQueue;
+};
 
 #define KPCR_PRCB_OFFSET 0x180
 
@@ -121,11 +119,6 @@ VOID KiConnectVector(ULONG vector, KI_VECTOR_ROUTINE *routine, PVOID context, BO
 VOID KiDisconnectVector(ULONG vector);
 VOID KiDispatchTrap(KI_TRAP_FRAME *frame); /* called by the stubs */
 
-/* ke/dpc.c */
-extern KI_DPC_QUEUE KiSharedDpcQueue;
-VOID KiInitializeDpcQueues(ULONG processors); /* boot CPU, before the others start */
-VOID KiConnectDpcInterrupt(VOID);
-VOID KiClockTickDpcs(PKPRCB prcb); /* CLOCK_LEVEL: drains what low importance has left waiting */
 
 /* ke/ipi.c: runs routine on every other CPU at IPI_LEVEL and waits for all. Caller below IPI_LEVEL. */
 typedef VOID KI_IPI_ROUTINE(PVOID context);

@@ -48,6 +48,9 @@ class MachineConfig:
             the others force one of the two for both.
         interrupt_routing: `symmetric`: a device's interrupts are spread over the CPUs that may take them; `asymmetric`:
             CPU 0 takes all of them, for the others too (SYS-3).
+        dpc_watchdog_ticks: clock ticks that one DPC may run; a CPU may be at DISPATCH_LEVEL or above for six times as
+            many; more is bugcheck 0x133. 0: no watchdog, because on a loaded host a DPC's ticks are the host's fault.
+        threaded_dpcs: threaded DPCs run in a thread; otherwise as ordinary ones, as Windows does where they are disabled.
         verifier: the guest watches what drivers do; a broken rule is a bugcheck with the NT code (D2).
         clock_100ns: the clock tick in units of 100 ns; 0 takes the guest's default, 156250.
         qemu: QEMU's path, or a name in PATH.
@@ -67,6 +70,8 @@ class MachineConfig:
     overwrite: bool = False
     dpc_placement: DpcPlacement = "routine"
     interrupt_routing: InterruptRouting = "symmetric"
+    dpc_watchdog_ticks: int = 0
+    threaded_dpcs: bool = True
     verifier: bool = True
     clock_100ns: int = 0
     qemu: str = "qemu-system-x86_64"

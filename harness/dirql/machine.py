@@ -291,6 +291,8 @@ class Machine:
         options.set("Transport", transports["HostTransportRendezvous" if self.rendezvous else "HostTransportSerial"])
         options.set("DpcPlacement", placements[f"DpcPlacement{placement[self.config.dpc_placement]}"])
         options.set("InterruptRouting", int(self.config.interrupt_routing == "asymmetric"))
+        options.set("DpcWatchdogTicks", self.config.dpc_watchdog_ticks)
+        options.set("ThreadedDpcsOff", int(not self.config.threaded_dpcs))
         options.set("Verifier", int(self.config.verifier))
         options.set("ClockPeriod100ns", self.config.clock_100ns)
         options.set("Magic", _OPTIONS_MAGIC)
