@@ -22,7 +22,7 @@ typedef enum _TRACE_EVENT {
     TraceLockWait = 12,      /* lock; caller. contended, starts to spin */
     TraceLockAcquired = 13,  /* lock; caller. recorded after the acquisition */
     TraceLockReleased = 14,  /* lock; caller. recorded before the release */
-    TraceDpcInsert = 15,     /* KDPC; inserted (0 or 1) | target CPU << 8 (0xFF: first available) | importance << 16 */
+    TraceDpcInsert = 15,     /* KDPC; inserted (0 or 1) | target CPU << 8 (0xFF: any) | importance << 16 | threaded << 24 */
     TraceDpcStart = 16,      /* KDPC; DeferredRoutine. off its queue, about to run */
     TraceDpcEnd = 17,        /* KDPC; DeferredRoutine */
     TraceDpcRemove = 18,     /* KDPC; removed (0 or 1) */

@@ -154,7 +154,9 @@ BOOLEAN KiInsertDpc(PRKDPC dpc, KI_DPC_QUEUE *home, PVOID argument1, PVOID argum
         if (inserted) {
             KiLinkDpc(dpc, queue);
         }
-        trace(TraceDpcInsert, (ULONG64)dpc, inserted | (ULONG64)queue->Cpu << 8 | (ULONG64)dpc->Importance << 16);
+        trace(TraceDpcInsert, (ULONG64)dpc,
+              inserted | (ULONG64)queue->Cpu << 8 | (ULONG64)dpc->Importance << 16 |
+                  (ULONG64)(dpc->Type == KI_THREADED_DPC_OBJECT) << 24);
         BOOLEAN request = inserted && KiDrainAtOnce(dpc, queue);
         KiReleaseLockFromHigh(&queue->Lock, HIGH_LEVEL);
         if (request && queue->Cpu == DPC_ANY_CPU) {

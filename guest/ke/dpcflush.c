@@ -29,22 +29,38 @@ static VOID KiInsertMarker(PKDPC marker, KI_DPC_QUEUE *queue, volatile LONG *pas
     KiInsertDpc(marker, queue, NULL, NULL);
 }
 
-static VOID KiFlushEach(BOOLEAN threaded) {
+/*
+ * Whether a CPU has threaded DPCs, waiting or running. Its thread is the current one before it takes one off the queue:
+ * with an empty queue seen first (acquire) and another thread then, all that was ever queued has returned.
+ */
+static BOOLEAN KiHasThreadedDpcs(const KPRCB *prcb) {
+    return __atomic_load_n(&prcb->ThreadedDpcQueue.Depth, __ATOMIC_ACQUIRE) != 0 ||
+        __atomic_load_n(&prcb->CurrentThread, __ATOMIC_ACQUIRE) == &KiDpcThreads[prcb->Number];
+}
+
+static VOID KiFlushOrdinary(VOID) {
     KDPC markers[KI_FLUSH_BATCH];
     for (ULONG first = 0; first < KiProcessorCount; first += KI_FLUSH_BATCH) {
         volatile LONG passed = 0;
         LONG count = 0;
         for (ULONG cpu = first; cpu < KiProcessorCount && count < KI_FLUSH_BATCH; cpu++, count++) {
-            PKPRCB prcb = &KiPcr[cpu].Prcb;
-            if (threaded) {
-                KeInitializeThreadedDpc(&markers[count], KiFlushMarker, (PVOID)&passed);
-                BOOLEAN off = markers[count].Type == KI_DPC_OBJECT;
-                KiInsertDpc(&markers[count], off ? &prcb->DpcQueue : &prcb->ThreadedDpcQueue, NULL, NULL);
-            } else {
-                KiInsertMarker(&markers[count], &prcb->DpcQueue, &passed);
-            }
+            KiInsertMarker(&markers[count], &KiPcr[cpu].Prcb.DpcQueue, &passed);
         }
         KiAwaitMarkers(&passed, count);
+    }
+}
+
+/* One CPU after the other: they are rare. */
+static VOID KiFlushThreaded(VOID) {
+    for (ULONG cpu = 0; cpu < KiProcessorCount; cpu++) {
+        PKPRCB prcb = &KiPcr[cpu].Prcb;
+        if (KiHasThreadedDpcs(prcb)) {
+            KDPC marker;
+            volatile LONG passed = 0;
+            KeInitializeThreadedDpc(&marker, KiFlushMarker, (PVOID)&passed);
+            KiInsertDpc(&marker, &prcb->ThreadedDpcQueue, NULL, NULL);
+            KiAwaitMarkers(&passed, 1);
+        }
     }
 }
 
@@ -68,7 +84,7 @@ VOID NTAPI KeFlushQueuedDpcs(VOID) {
     if (MUTANT(DpcFlushForgetsRunning, "DPC-14", "KeFlushQueuedDpcs waits for the queues, not for who runs")) {
         return;
     }
-    KiFlushEach(FALSE);
-    KiFlushEach(TRUE);
+    KiFlushOrdinary();
+    KiFlushThreaded();
 }
 NT_EXPORT(KeFlushQueuedDpcs);
