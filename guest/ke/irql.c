@@ -3,7 +3,7 @@
  * IRQL is CR8. Raising and lowering are one store each; what waits behind CR8 waits in the local APIC and is taken by
  * the hardware on lowering, highest first (spec IRQL-2), so nothing here looks for work.
  */
-#include "ki.h"
+#include "locks.h"
 
 #include "../trace/trace.h"
 
@@ -37,6 +37,11 @@ static KIRQL NTAPI KiExportedRaiseIrqlToDpcLevel(VOID) {
     return KiRaiseIrql(DISPATCH_LEVEL, KI_CALLER);
 }
 NT_EXPORT_AS(KiExportedRaiseIrqlToDpcLevel, KeRaiseIrqlToDpcLevel);
+
+static KIRQL NTAPI KiExportedRaiseIrqlToSynchLevel(VOID) {
+    return KiRaiseIrql(KI_SYNCH_LEVEL, KI_CALLER);
+}
+NT_EXPORT_AS(KiExportedRaiseIrqlToSynchLevel, KeRaiseIrqlToSynchLevel);
 
 static KIRQL NTAPI KiExportedGetCurrentIrql(VOID) {
     return (KIRQL)__readcr8();

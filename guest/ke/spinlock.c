@@ -6,9 +6,12 @@
  * Order: the exchange that takes the lock acquires, the store that frees it releases; on x86 the first is a locked
  * instruction and the second a plain store, and the compiler may move nothing across either.
  */
-#include "ki.h"
+#include "locks.h"
 
+#include "../include/mutant.h"
 #include "../trace/trace.h"
+
+#define IMPATIENT_SPINS 2000 /* of a mutant */
 
 BOOLEAN KiTryToAcquireSpinLock(KSPIN_LOCK *lock, ULONG64 caller) {
     KSPIN_LOCK expected = 0;
@@ -25,9 +28,14 @@ VOID KiAcquireSpinLock(KSPIN_LOCK *lock, ULONG64 caller) {
         return;
     }
     trace(TraceLockWait, (ULONG64)lock, caller);
+    ULONG spins = 0;
     do {
         /* Relaxed: only a hint that an exchange is worth while; the exchange orders. */
         while (__atomic_load_n(lock, __ATOMIC_RELAXED) != 0) {
+            if (MUTANT(SpinImpatient, "SPIN-1", "a waiter enters after a while, held or not") &&
+                ++spins == IMPATIENT_SPINS) {
+                *lock = 0;
+            }
             _mm_pause();
         }
     } while (!KiTryToAcquireSpinLock(lock, caller));
@@ -39,6 +47,11 @@ VOID KiReleaseSpinLock(KSPIN_LOCK *lock, ULONG64 caller) {
 }
 
 KIRQL NTAPI KeAcquireSpinLockRaiseToDpc(PKSPIN_LOCK SpinLock) {
+    if (MUTANT(SpinTakenBeforeRaise, "SPIN-3",
+               "the lock is waited for at the caller's IRQL, which is raised afterwards")) {
+        KiAcquireSpinLock(SpinLock, KI_CALLER);
+        return KiRaiseIrql(DISPATCH_LEVEL, KI_CALLER);
+    }
     KIRQL old = KiRaiseIrql(DISPATCH_LEVEL, KI_CALLER);
     KiAcquireSpinLock(SpinLock, KI_CALLER);
     return old;
@@ -46,10 +59,22 @@ KIRQL NTAPI KeAcquireSpinLockRaiseToDpc(PKSPIN_LOCK SpinLock) {
 NT_EXPORT(KeAcquireSpinLockRaiseToDpc);
 
 VOID NTAPI KeReleaseSpinLock(PKSPIN_LOCK SpinLock, KIRQL NewIrql) {
+    if (MUTANT(SpinLoweredBeforeRelease, "SPIN-4", "IRQL is lowered while the lock is still held")) {
+        KiLowerIrql(NewIrql, KI_CALLER);
+        KiReleaseSpinLock(SpinLock, KI_CALLER);
+        return;
+    }
     KiReleaseSpinLock(SpinLock, KI_CALLER);
     KiLowerIrql(NewIrql, KI_CALLER);
 }
 NT_EXPORT(KeReleaseSpinLock);
+
+KIRQL NTAPI KeAcquireSpinLockRaiseToSynch(PKSPIN_LOCK SpinLock) {
+    KIRQL old = KiRaiseIrql(KI_SYNCH_LEVEL, KI_CALLER);
+    KiAcquireSpinLock(SpinLock, KI_CALLER);
+    return old;
+}
+NT_EXPORT(KeAcquireSpinLockRaiseToSynch);
 
 VOID NTAPI KeAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock) {
     KiAcquireSpinLock(SpinLock, KI_CALLER);
@@ -61,12 +86,38 @@ VOID NTAPI KeReleaseSpinLockFromDpcLevel(PKSPIN_LOCK SpinLock) {
 }
 NT_EXPORT(KeReleaseSpinLockFromDpcLevel);
 
-BOOLEAN NTAPI KeTryToAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock) {
+/* A threaded DPC calls at PASSIVE_LEVEL, or at DISPATCH_LEVEL where threaded DPCs are disabled. */
+KIRQL FASTCALL KeAcquireSpinLockForDpc(PKSPIN_LOCK SpinLock) {
+    KIRQL old = (KIRQL)__readcr8();
+    if (old < DISPATCH_LEVEL && !MUTANT(SpinForDpcStays, "SPIN-5", "ForDpc takes the lock at PASSIVE_LEVEL")) {
+        KiRaiseIrql(DISPATCH_LEVEL, KI_CALLER);
+    }
+    KiAcquireSpinLock(SpinLock, KI_CALLER);
+    return old;
+}
+NT_EXPORT(KeAcquireSpinLockForDpc);
+
+VOID FASTCALL KeReleaseSpinLockForDpc(PKSPIN_LOCK SpinLock, KIRQL OldIrql) {
+    KiReleaseSpinLock(SpinLock, KI_CALLER);
+    if (OldIrql < DISPATCH_LEVEL) {
+        KiLowerIrql(OldIrql, KI_CALLER);
+    }
+}
+NT_EXPORT(KeReleaseSpinLockForDpc);
+
+BOOLEAN FASTCALL KeTryToAcquireSpinLockAtDpcLevel(PKSPIN_LOCK SpinLock) {
+    if (MUTANT(SpinTryLies, "SPIN-16", "a lock that is held is said to have been taken")) {
+        (VOID) KiTryToAcquireSpinLock(SpinLock, KI_CALLER);
+        return TRUE;
+    }
     return KiTryToAcquireSpinLock(SpinLock, KI_CALLER);
 }
 NT_EXPORT(KeTryToAcquireSpinLockAtDpcLevel);
 
-BOOLEAN NTAPI KeTestSpinLock(PKSPIN_LOCK SpinLock) {
+BOOLEAN FASTCALL KeTestSpinLock(PKSPIN_LOCK SpinLock) {
+    if (MUTANT(SpinTestTakes, "SPIN-15", "looking at a free lock takes it")) {
+        return KiTryToAcquireSpinLock(SpinLock, KI_CALLER);
+    }
     return __atomic_load_n(SpinLock, __ATOMIC_RELAXED) == 0;
 }
 NT_EXPORT(KeTestSpinLock);

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kinds of spin lock beside the plain one (ki.h), as other parts of the executive take them. They touch the lock alone: the
+ * caller's IRQL keeps the holder on its CPU. caller goes into the trace.
+ */
+#pragma once
+
+#include "ki.h"
+
+#include "../include/driver/rwlock.h"
+
+#define KI_SYNCH_LEVEL 12 /* D7 */
+
+/* ke/queuedlock.c: first come, first served; the handle is the caller's until it is released. */
+VOID KiAcquireQueuedLock(PKSPIN_LOCK lock, PKLOCK_QUEUE_HANDLE handle, ULONG64 caller);
+VOID KiReleaseQueuedLock(PKLOCK_QUEUE_HANDLE handle, ULONG64 caller);
+PKSPIN_LOCK KiQueuedLockOf(const KLOCK_QUEUE_HANDLE *handle); /* NULL: the handle holds none */
+
+/* ke/rwlock.c */
+VOID KiAcquireSharedLock(PEX_SPIN_LOCK lock, ULONG64 caller);
+BOOLEAN KiTryToAcquireSharedLock(PEX_SPIN_LOCK lock, ULONG64 caller);
+VOID KiReleaseSharedLock(PEX_SPIN_LOCK lock, ULONG64 caller);
+VOID KiAcquireExclusiveLock(PEX_SPIN_LOCK lock, ULONG64 caller);
+BOOLEAN KiTryToAcquireExclusiveLock(PEX_SPIN_LOCK lock, ULONG64 caller);
+VOID KiReleaseExclusiveLock(PEX_SPIN_LOCK lock, ULONG64 caller);
+BOOLEAN KiTryToConvertSharedLock(PEX_SPIN_LOCK lock, ULONG64 caller);
