@@ -26,6 +26,7 @@ VOID lapic_timer_periodic(ULONG vector, ULONG ticks); /* ticks of 1 ns on QEMU, 
 VOID ioapic_use(volatile VOID *registers);                                /* boot CPU, once: every pin masked */
 VOID ioapic_route(ULONG pin, ULONG vector, ULONG apic_id, BOOLEAN level); /* unmasks it; level lines are active low */
 VOID ioapic_mask(ULONG pin);
+VOID ioapic_hold(ULONG pin, BOOLEAN held); /* masks a routed pin and lets it go: a level line's request stays */
 
 /* hal/pci.c: configuration space and message-signalled interrupts. Takes its own lock, at HIGH_LEVEL. */
 VOID HalpInitializePci(const BOOT_BLOCK *block);

@@ -41,8 +41,20 @@ VOID ioapic_route(ULONG pin, ULONG vector, ULONG apic_id, BOOLEAN level) {
     KiReleaseLockFromHigh(&IoApicLock, irql);
 }
 
+/*
+ * The first write makes the pin edge-triggered, which clears a remote IRR that an interrupt still in service left set; its
+ * EOI will name a vector that is no longer here, and would never clear it.
+ */
 VOID ioapic_mask(ULONG pin) {
     KIRQL irql = KiAcquireLockAtHigh(&IoApicLock);
+    ioapic_write(IOAPIC_REDIRECTION + pin * 2, IOAPIC_MASKED);
     ioapic_write(IOAPIC_REDIRECTION + pin * 2, ioapic_masked(pin));
+    KiReleaseLockFromHigh(&IoApicLock, irql);
+}
+
+VOID ioapic_hold(ULONG pin, BOOLEAN held) {
+    KIRQL irql = KiAcquireLockAtHigh(&IoApicLock);
+    ULONG entry = ioapic_read(IOAPIC_REDIRECTION + pin * 2);
+    ioapic_write(IOAPIC_REDIRECTION + pin * 2, held ? entry | IOAPIC_MASKED : entry & ~IOAPIC_MASKED);
     KiReleaseLockFromHigh(&IoApicLock, irql);
 }

@@ -54,6 +54,7 @@
 #define IOAPIC_ACTIVE_LOW    0x2000
 #define IOAPIC_LEVEL         0x8000
 #define IOAPIC_MASKED        0x10000
+#define IOAPIC_PINS          24
 #define IOAPIC_FIRST_PCI_PIN 16 /* q35: PIRQ A-H */
 
 #define MSI_ADDRESS 0xfee00000 /* destination APIC id at bit 12; Intel SDM 3, 10.11.1 */

@@ -6,6 +6,7 @@
 #define DPC_VECTOR          0x2f
 #define CONSOLE_VECTOR      0x31 /* COM1 */
 #define HOST_VECTOR         0x32 /* COM2 */
+#define CMCI_VECTOR         0x35 /* corrected machine checks: of the level map, never sent here */
 #define FIRST_DEVICE_VECTOR 0x40
 #define LAST_DEVICE_VECTOR  0xcf
 #define CLOCK_VECTOR        0xd1

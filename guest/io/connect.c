@@ -1,74 +1,74 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * IoConnectInterrupt and IoConnectInterruptEx: from a device's resources to interrupt objects, and the routing of its
- * line to a CPU. Messages are connected in io/messages.c.
+ * IoConnectInterrupt and IoConnectInterruptEx: from what a driver says of its interrupt to interrupt objects. Lines and
+ * their routing are in io/line.c, messages in io/messages.c.
  */
+#include "../include/mutant.h"
 #include "iop.h"
 
 #include "../hal/hal.h"
 
-static ULONG IopPinVectors[24]; /* the vector that a pin of the I/O APIC is routed to; 0: none */
-
-/* The device that a vector was given to, by its line or one of its messages; NULL: none. */
-static IOP_PDO *IopFindByVector(ULONG vector) {
+static BOOLEAN IopIsMessageVector(ULONG vector) {
     for (ULONG location = 0; location < 0x100; location++) {
-        PDEVICE_OBJECT device = IopFindPdo(location);
-        IOP_PDO *pdo = IopPdoOf(device);
-        if (pdo == NULL) {
-            continue;
-        }
-        if (pdo->LineVector == vector) {
-            return pdo;
-        }
-        for (ULONG i = 0; i < pdo->MessageCount; i++) {
+        IOP_PDO *pdo = IopPdoOf(IopFindPdo(location));
+        for (ULONG i = 0; pdo != NULL && i < pdo->MessageCount; i++) {
             if (pdo->MessageVector[i] == vector) {
-                return pdo;
+                return TRUE;
             }
         }
     }
-    return NULL;
+    return FALSE;
 }
 
-/* The I/O APIC pin whose vector this is; BOOT_NO_PIN where it is not a line's. */
-static ULONG IopPinOf(const IOP_PDO *pdo, ULONG vector) {
-    return pdo != NULL && pdo->LineVector == vector ? pdo->Function->IoApicPin : BOOT_NO_PIN;
-}
-
-static NTSTATUS IopConnectLine(IOP_PDO *pdo, const KI_INTERRUPT_PARAMETERS *given, KAFFINITY mask,
-                               PKINTERRUPT *interrupt) {
-    KI_INTERRUPT_PARAMETERS parameters = *given;
-    KAFFINITY usable = mask & KeQueryActiveProcessors();
-    if (usable == 0 || (parameters.SynchronizeIrql < parameters.Irql) || parameters.Vector < FIRST_DEVICE_VECTOR ||
-        parameters.Vector > LAST_DEVICE_VECTOR || VECTOR_IRQL(parameters.Vector) != parameters.Irql) {
+/* INT-5, INT-6, INT-9: what can be said of the parameters alone. */
+static NTSTATUS IopCheckParameters(const KI_INTERRUPT_PARAMETERS *p) {
+    if (p->Irql == PASSIVE_LEVEL) {
+        if (p->SpinLock != NULL &&
+            !MUTANT(PassiveTakesLock, "INT-9", "a passive-level interrupt is not refused for its spin lock")) {
+            return STATUS_INVALID_PARAMETER;
+        }
+        DbgPrint("io: passive-level service routines need threads, which are not there\n");
+        return STATUS_NOT_SUPPORTED;
+    }
+    if (!KiIsDeviceVector(p->Vector) || VECTOR_IRQL(p->Vector) != p->Irql || p->SynchronizeIrql < p->Irql ||
+        p->SynchronizeIrql > HIGH_LEVEL || p->ServiceRoutine == NULL) {
         return STATUS_INVALID_PARAMETER;
     }
-    parameters.Cpu = (ULONG)__builtin_ctzll(usable);
-    ULONG pin = IopPinOf(pdo, parameters.Vector);
-    if (pdo != NULL && pin == BOOT_NO_PIN) {
-        DbgPrint("io: vector 0x%02x is a message's: it is connected by CONNECT_MESSAGE_BASED only\n",
-                 parameters.Vector);
+    if ((p->Affinity & KeQueryActiveProcessors()) == 0 &&
+        !MUTANT(NoCpuAccepted, "INT-6", "an interrupt that no CPU may take is connected")) {
+        return STATUS_INVALID_PARAMETER;
+    }
+    if (IopIsMessageVector(p->Vector)) {
+        DbgPrint("io: vector 0x%02x is a message's: it is connected by CONNECT_MESSAGE_BASED only\n", p->Vector);
         return STATUS_NOT_SUPPORTED;
     }
-    if (pin != BOOT_NO_PIN && IopPinVectors[pin] != 0 && IopPinVectors[pin] != parameters.Vector) {
-        DbgPrint("io: another device's line is connected on pin %u of the I/O APIC: lines cannot be shared\n", pin);
-        return STATUS_NOT_SUPPORTED;
+    return STATUS_SUCCESS;
+}
+
+static NTSTATUS IopConnect(const KI_INTERRUPT_PARAMETERS *given, PKINTERRUPT *interrupt) {
+    KI_INTERRUPT_PARAMETERS parameters = *given;
+    *interrupt = NULL;
+    NTSTATUS status = IopCheckParameters(given);
+    if (!NT_SUCCESS(status)) {
+        return status;
     }
     PKINTERRUPT object = ExAllocatePoolWithTag(NonPagedPool, sizeof *object, POOL_TAG_INTERRUPT);
     if (object == NULL) {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
     *interrupt = object; /* before the first interrupt: the service routine may want it (INT-7) */
-    NTSTATUS status = KiConnectInterrupt(object, &parameters);
+    ULONG pin = IopPinOfVector(parameters.Vector);
+    if (pin != BOOT_NO_PIN) {
+        status = IopConnectToLine(pin, object, &parameters);
+    } else {
+        parameters.Cpu = (ULONG)__builtin_ctzll(parameters.Affinity | 1ull << 63);
+        status = KiConnectInterrupt(object, &parameters);
+    }
     if (!NT_SUCCESS(status)) {
         *interrupt = NULL;
         ExFreePoolWithTag(object, POOL_TAG_INTERRUPT);
-        return status;
     }
-    if (pin != BOOT_NO_PIN && IopPinVectors[pin] == 0) {
-        IopPinVectors[pin] = parameters.Vector;
-        ioapic_route(pin, parameters.Vector, KiPcr[parameters.Cpu].Prcb.ApicId, parameters.Mode == LevelSensitive);
-    }
-    return STATUS_SUCCESS;
+    return status;
 }
 
 NTSTATUS NTAPI IoConnectInterrupt(PKINTERRUPT *InterruptObject, PKSERVICE_ROUTINE ServiceRoutine, PVOID ServiceContext,
@@ -85,28 +85,45 @@ NTSTATUS NTAPI IoConnectInterrupt(PKINTERRUPT *InterruptObject, PKSERVICE_ROUTIN
         .SynchronizeIrql = SynchronizeIrql,
         .Mode = InterruptMode,
         .ShareVector = ShareVector,
+        .Affinity = ProcessorEnableMask,
     };
-    *InterruptObject = NULL;
-    return IopConnectLine(IopFindByVector(Vector), &parameters, ProcessorEnableMask, InterruptObject);
+    return IopConnect(&parameters, InterruptObject);
 }
 NT_EXPORT(IoConnectInterrupt);
 
 VOID NTAPI IoDisconnectInterrupt(PKINTERRUPT InterruptObject) {
-    ULONG vector = KiInterruptVector(InterruptObject);
-    ULONG pin = IopPinOf(IopFindByVector(vector), vector);
-    if (pin != BOOT_NO_PIN && KiIsOnlyInterrupt(InterruptObject)) {
-        ioapic_mask(pin); /* first: a line that is still asserted would interrupt for ever */
-        IopPinVectors[pin] = 0;
+    ULONG pin = IopPinOfVector(InterruptObject->Parameters.Vector);
+    if (pin != BOOT_NO_PIN) {
+        IopDisconnectFromLine(pin, InterruptObject);
+    } else {
+        KiDisconnectInterrupt(InterruptObject);
     }
-    KiDisconnectInterrupt(InterruptObject);
     ExFreePoolWithTag(InterruptObject, POOL_TAG_INTERRUPT);
 }
 NT_EXPORT(IoDisconnectInterrupt);
 
+VOID IopForceOff(const VOID *owner, ULONG64 base, ULONG64 size, PUNICODE_STRING whose) {
+    PKINTERRUPT interrupt;
+    while ((interrupt = KiFindInterrupt(owner, base, size)) != NULL) {
+        DbgPrint("io: %wZ left vector 0x%02x connected\n", whose, interrupt->Parameters.Vector);
+        IoDisconnectInterrupt(interrupt);
+    }
+}
+
 static NTSTATUS IopConnectFullySpecified(const IO_CONNECT_INTERRUPT_FULLY_SPECIFIED_PARAMETERS *p) {
-    return IoConnectInterrupt(p->InterruptObject, p->ServiceRoutine, p->ServiceContext, p->SpinLock, p->Vector, p->Irql,
-                              p->SynchronizeIrql, p->InterruptMode, p->ShareVector, p->ProcessorEnableMask,
-                              p->FloatingSave);
+    KI_INTERRUPT_PARAMETERS parameters = {
+        .ServiceRoutine = p->ServiceRoutine,
+        .ServiceContext = p->ServiceContext,
+        .SpinLock = p->SpinLock,
+        .Vector = p->Vector,
+        .Irql = p->Irql,
+        .SynchronizeIrql = p->SynchronizeIrql,
+        .Mode = p->InterruptMode,
+        .ShareVector = p->ShareVector,
+        .Affinity = p->ProcessorEnableMask,
+        .Owner = IopPdoOf(p->PhysicalDeviceObject),
+    };
+    return IopConnect(&parameters, p->InterruptObject);
 }
 
 static NTSTATUS IopConnectLineBased(const IO_CONNECT_INTERRUPT_LINE_BASED_PARAMETERS *p) {
@@ -123,8 +140,10 @@ static NTSTATUS IopConnectLineBased(const IO_CONNECT_INTERRUPT_LINE_BASED_PARAME
         .SynchronizeIrql = p->SynchronizeIrql != 0 ? p->SynchronizeIrql : pdo->Irql,
         .Mode = LevelSensitive,
         .ShareVector = TRUE,
+        .Affinity = KeQueryActiveProcessors(),
+        .Owner = pdo,
     };
-    return IopConnectLine(pdo, &parameters, KeQueryActiveProcessors(), p->InterruptObject);
+    return IopConnect(&parameters, p->InterruptObject);
 }
 
 NTSTATUS NTAPI IoConnectInterruptEx(PIO_CONNECT_INTERRUPT_PARAMETERS Parameters) {
@@ -186,3 +205,26 @@ VOID NTAPI IoDisconnectInterruptEx(PIO_DISCONNECT_INTERRUPT_PARAMETERS Parameter
     IopDisconnectMessages(IopFindByInterrupt(table->MessageInfo[0].InterruptObject), table);
 }
 NT_EXPORT(IoDisconnectInterruptEx);
+
+static VOID IopReportActive(PIO_REPORT_INTERRUPT_ACTIVE_STATE_PARAMETERS Parameters, BOOLEAN active) {
+    if (Parameters->Version == CONNECT_MESSAGE_BASED) {
+        IopSetMessagesActive(Parameters->ConnectionContext.InterruptMessageTable, active);
+        return;
+    }
+    PKINTERRUPT interrupt = Parameters->ConnectionContext.InterruptObject;
+    ULONG pin = IopPinOfVector(interrupt->Parameters.Vector);
+    KiSetInterruptActive(interrupt, active);
+    if (pin != BOOT_NO_PIN) {
+        IopHoldLine(pin);
+    }
+}
+
+VOID NTAPI IoReportInterruptActive(PIO_REPORT_INTERRUPT_ACTIVE_STATE_PARAMETERS Parameters) {
+    IopReportActive(Parameters, TRUE);
+}
+NT_EXPORT(IoReportInterruptActive);
+
+VOID NTAPI IoReportInterruptInactive(PIO_REPORT_INTERRUPT_ACTIVE_STATE_PARAMETERS Parameters) {
+    IopReportActive(Parameters, FALSE);
+}
+NT_EXPORT(IoReportInterruptInactive);

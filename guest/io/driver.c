@@ -93,6 +93,7 @@ NTSTATUS IopStartDriver(const LDR_IMAGE *image) {
     driver->DriverInit = (PDRIVER_INITIALIZE)image->EntryPoint;
     status = driver->DriverInit(driver, &CONTAINING_RECORD(driver, IOP_DRIVER, Object)->RegistryString);
     if (!NT_SUCCESS(status)) {
+        IopForceOff(NULL, image->Base, image->Size, &driver->DriverName);
         while (driver->DeviceObject != NULL) { /* what a failing DriverEntry forgot must not point into the image */
             IoDeleteDevice(driver->DeviceObject);
         }
@@ -113,6 +114,7 @@ NTSTATUS IopStopDriver(const LDR_IMAGE *image) {
     driver->DriverUnload = NULL; /* once only, whatever comes of it */
     IopRemoveDevices(driver);
     unload(driver);
+    IopForceOff(NULL, image->Base, image->Size, &driver->DriverName);
     KeFlushQueuedDpcs(); /* a DPC that the driver left behind does not outlive its image */
     if (driver->DeviceObject != NULL) {
         DbgPrint("io: %wZ left a device object behind after DriverUnload\n", &driver->DriverName);

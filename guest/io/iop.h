@@ -11,6 +11,9 @@
 #include "../ke/ki.h"
 
 #define IOP_MAXIMUM_MESSAGES 64
+#define IOP_FIRST_DIRQL      4
+#define IOP_DIRQLS           8 /* 4 to 11, what devices are given (ke/vectors.c) */
+#define IOP_NO_CPU           0xffffffffu
 #define POOL_TAG_RESOURCES   'rseR'
 #define POOL_TAG_INTERRUPT   'tnIK'
 
@@ -22,7 +25,7 @@ typedef struct _IOP_PDO {
     BOOLEAN Started;
     KIRQL Irql;         /* of its interrupts */
     ULONG MessageCount; /* 0: uses its line, or none */
-    ULONG LineVector;   /* 0: none */
+    ULONG LineVector;   /* 0: none. Of its pin: devices that share the pin share the vector */
     ULONG MessageVector[IOP_MAXIMUM_MESSAGES];
     PKINTERRUPT MessageInterrupt[IOP_MAXIMUM_MESSAGES]; /* NULL: not connected */
     volatile ULONG *MessageTable;                       /* mapped while connected; NULL for MSI */
@@ -48,7 +51,22 @@ NTSTATUS IopAssignInterrupts(IOP_PDO *pdo);
 VOID IopReleaseInterrupts(IOP_PDO *pdo);
 PCM_RESOURCE_LIST IopBuildResources(const IOP_PDO *pdo, BOOLEAN translated);
 
+/* io/line.c: the pins of the I/O APIC and their vectors. */
+ULONG IopLineVector(ULONG pin);                   /* 0: none left, or a pin that is the kernel's own or is none */
+ULONG IopPinOfVector(ULONG vector);               /* BOOT_NO_PIN: no line's */
+ULONG IopChooseCpu(KAFFINITY usable, ULONG turn); /* as the routing option says; IOP_NO_CPU: none of these may */
+KAFFINITY IopDeviceProcessors(VOID);              /* those that the routing option lets take devices' interrupts */
+/* Sets Cpu in *parameters. STATUS_INVALID_PARAMETER: cannot be shared so, or no CPU is allowed to all that share it. */
+NTSTATUS IopConnectToLine(ULONG pin, PKINTERRUPT object, KI_INTERRUPT_PARAMETERS *parameters);
+VOID IopDisconnectFromLine(ULONG pin, PKINTERRUPT object);
+VOID IopHoldLine(ULONG pin); /* any IRQL: after something on it became active or inactive */
+NTSTATUS IopRetargetLine(ULONG pin, ULONG cpu);
+
+/* io/connect.c: disconnects what a device or an image left connected, and says so. */
+VOID IopForceOff(const VOID *owner, ULONG64 base, ULONG64 size, PUNICODE_STRING whose);
+
 /* io/messages.c. Connect: *p's table is set before the first interrupt. Retarget: message n to CPU (first_cpu + n). */
 NTSTATUS IopConnectMessages(IOP_PDO *pdo, const IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS *p);
 VOID IopDisconnectMessages(IOP_PDO *pdo, PIO_INTERRUPT_MESSAGE_INFO table);
-NTSTATUS IopRetargetMessages(ULONG location, ULONG first_cpu);
+NTSTATUS IopRetargetDevice(ULONG location, ULONG first_cpu); /* or its line to first_cpu */
+VOID IopSetMessagesActive(PIO_INTERRUPT_MESSAGE_INFO table, BOOLEAN active);

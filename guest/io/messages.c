@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Message-signalled interrupts of a device: an interrupt object for each message, and which CPU each message goes to.
- * Message n goes to CPU n modulo the number of CPUs until it is retargeted.
+ * Message n goes to CPU n modulo the number of CPUs until it is retargeted, or all to CPU 0 (asymmetric routing).
  */
 #include "iop.h"
 
@@ -38,7 +38,8 @@ static NTSTATUS IopConnectMessage(IOP_PDO *pdo, ULONG message, PIO_INTERRUPT_MES
         .Irql = pdo->Irql,
         .SynchronizeIrql = table->UnifiedIrql,
         .Mode = Latched,
-        .Cpu = message % KiProcessorCount,
+        .Affinity = KeQueryActiveProcessors(),
+        .Cpu = IopChooseCpu(KeQueryActiveProcessors(), message),
     };
     PKINTERRUPT interrupt = ExAllocatePoolWithTag(NonPagedPool, sizeof *interrupt, POOL_TAG_INTERRUPT);
     if (interrupt == NULL) {
@@ -105,21 +106,33 @@ NTSTATUS IopConnectMessages(IOP_PDO *pdo, const IO_CONNECT_INTERRUPT_MESSAGE_BAS
         return status;
     }
     for (ULONG i = 0; i < pdo->MessageCount; i++) { /* the first may arrive at once: every entry is complete by now */
-        IopTargetMessage(pdo, i, i % KiProcessorCount);
+        IopTargetMessage(pdo, i, pdo->MessageInterrupt[i]->Parameters.Cpu);
     }
     return STATUS_SUCCESS;
 }
 
-NTSTATUS IopRetargetMessages(ULONG location, ULONG first_cpu) {
-    PDEVICE_OBJECT device = IopFindPdo(location);
-    if (device == NULL || IopPdoOf(device)->MessageInterrupt[0] == NULL) {
+NTSTATUS IopRetargetDevice(ULONG location, ULONG first_cpu) {
+    IOP_PDO *pdo = IopPdoOf(IopFindPdo(location));
+    if (pdo == NULL) {
         return STATUS_NO_SUCH_DEVICE;
     }
-    IOP_PDO *pdo = IopPdoOf(device);
+    if (HostBootOptions.InterruptRouting == InterruptRoutingAsymmetric) {
+        return STATUS_INVALID_DEVICE_REQUEST; /* CPU 0 takes them all */
+    }
+    if (pdo->MessageInterrupt[0] == NULL) {
+        ULONG pin = IopPinOfVector(pdo->LineVector);
+        return pin != BOOT_NO_PIN ? IopRetargetLine(pin, first_cpu % KiProcessorCount) : STATUS_NO_SUCH_DEVICE;
+    }
     for (ULONG i = 0; i < pdo->MessageCount; i++) {
         ULONG cpu = (first_cpu + i) % KiProcessorCount;
         KiSetInterruptCpu(pdo->MessageInterrupt[i], cpu);
         IopTargetMessage(pdo, i, cpu);
     }
     return STATUS_SUCCESS;
+}
+
+VOID IopSetMessagesActive(PIO_INTERRUPT_MESSAGE_INFO table, BOOLEAN active) {
+    for (ULONG i = 0; i < table->MessageCount; i++) {
+        KiSetInterruptActive(table->MessageInfo[i].InterruptObject, active);
+    }
 }

@@ -118,6 +118,7 @@ static VOID IopRemoveDevice(PDEVICE_OBJECT device) {
         DbgPrint("io: %wZ left its interrupts connected when its device was removed\n", &pdo->Driver->DriverName);
         IopDisconnectMessages(pdo, NULL);
     }
+    IopForceOff(pdo, 0, 0, &pdo->Driver->DriverName);
     IopReleaseInterrupts(pdo);
     pdo->Driver = NULL;
 }

@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Hardware resources of a PCI function: its BARs, and vectors for its messages or its line. Each function gets one DIRQL
- * of its own choice of level, in turn, so that different devices can interrupt each other.
+ * Hardware resources of a PCI function: its BARs, and vectors for its messages or its line. The messages of a function
+ * share one DIRQL; functions are given DIRQLs in turn, so that different devices can interrupt each other.
  */
 #include "iop.h"
 
 #include "../hal/hal.h"
-
-#define IOP_FIRST_DIRQL 4
-#define IOP_DIRQLS      8 /* 4 to 11; 3 is the serial ports', 12 stays free for what must come above every device */
 
 static volatile LONG IopDevicesAssigned;
 
@@ -16,11 +13,8 @@ VOID IopReleaseInterrupts(IOP_PDO *pdo) {
     for (ULONG i = 0; i < pdo->MessageCount; i++) {
         KiFreeVector(pdo->MessageVector[i]);
     }
-    if (pdo->LineVector != 0) {
-        KiFreeVector(pdo->LineVector);
-    }
     pdo->MessageCount = 0;
-    pdo->LineVector = 0;
+    pdo->LineVector = 0; /* the pin keeps it */
 }
 
 NTSTATUS IopAssignInterrupts(IOP_PDO *pdo) {
@@ -38,8 +32,8 @@ NTSTATUS IopAssignInterrupts(IOP_PDO *pdo) {
         }
     }
     if (pdo->Function->IoApicPin != BOOT_NO_PIN) {
-        pdo->Irql = (KIRQL)(IOP_FIRST_DIRQL + turn);
-        pdo->LineVector = KiAllocateVector(pdo->Irql);
+        pdo->LineVector = IopLineVector(pdo->Function->IoApicPin);
+        pdo->Irql = VECTOR_IRQL(pdo->LineVector);
         return pdo->LineVector != 0 ? STATUS_SUCCESS : STATUS_INSUFFICIENT_RESOURCES;
     }
     return STATUS_SUCCESS;
@@ -61,11 +55,11 @@ static VOID IopAddMessage(PCM_PARTIAL_RESOURCE_DESCRIPTOR descriptor, const IOP_
     if (translated) {
         descriptor->u.MessageInterrupt.Translated.Level = pdo->Irql;
         descriptor->u.MessageInterrupt.Translated.Vector = pdo->MessageVector[message];
-        descriptor->u.MessageInterrupt.Translated.Affinity = KeQueryActiveProcessors();
+        descriptor->u.MessageInterrupt.Translated.Affinity = IopDeviceProcessors();
     } else {
         descriptor->u.MessageInterrupt.Raw.MessageCount = 1;
         descriptor->u.MessageInterrupt.Raw.Vector = CM_RESOURCE_INTERRUPT_MESSAGE_TOKEN;
-        descriptor->u.MessageInterrupt.Raw.Affinity = KeQueryActiveProcessors();
+        descriptor->u.MessageInterrupt.Raw.Affinity = IopDeviceProcessors();
     }
 }
 
@@ -75,7 +69,7 @@ static VOID IopAddLine(PCM_PARTIAL_RESOURCE_DESCRIPTOR descriptor, const IOP_PDO
     descriptor->Flags = CM_RESOURCE_INTERRUPT_LEVEL_SENSITIVE;
     descriptor->u.Interrupt.Level = translated ? pdo->Irql : pdo->Function->IoApicPin;
     descriptor->u.Interrupt.Vector = translated ? pdo->LineVector : pdo->Function->IoApicPin;
-    descriptor->u.Interrupt.Affinity = KeQueryActiveProcessors();
+    descriptor->u.Interrupt.Affinity = IopDeviceProcessors();
 }
 
 PCM_RESOURCE_LIST IopBuildResources(const IOP_PDO *pdo, BOOLEAN translated) {

@@ -14,7 +14,6 @@
 #include "../include/vectors.h"
 #include "../trace/trace.h"
 #include "dpc.h"
-#include "interrupt.h"
 
 #define CONSOLE_LEVEL 3
 #define DPC_ANY_CPU   0xff
@@ -119,6 +118,8 @@ VOID KiConnectVector(ULONG vector, KI_VECTOR_ROUTINE *routine, PVOID context, BO
 VOID KiDisconnectVector(ULONG vector);
 VOID KiDispatchTrap(KI_TRAP_FRAME *frame); /* called by the stubs */
 
+
+#include "interrupt.h"
 
 /* ke/ipi.c: runs routine on every other CPU at IPI_LEVEL and waits for all. Caller below IPI_LEVEL. */
 typedef VOID KI_IPI_ROUTINE(PVOID context);

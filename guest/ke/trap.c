@@ -3,6 +3,7 @@
  * What happens at a vector. An interrupt raises IRQL to its vector's, runs its routine with interrupts on, acknowledges,
  * and restores the interrupted IRQL exactly (spec IRQL-6); an exception becomes its bugcheck.
  */
+#include "../include/mutant.h"
 #include "frame.h"
 #include "ki.h"
 
@@ -94,7 +95,9 @@ static VOID KiInterrupt(KI_TRAP_FRAME *frame) {
     frame->PreviousIrql = __readcr8();
     frame->Previous = prcb->InterruptFrame;
     prcb->InterruptFrame = frame;
-    __writecr8(VECTOR_IRQL(vector));
+    __writecr8(MUTANT(InterruptMasksAll, "IRQL-2 IRQL-6", "an interrupt masks those above it too")
+                   ? HIGH_LEVEL
+                   : VECTOR_IRQL(vector));
     ULONG64 what = vector | frame->PreviousIrql << 8;
     trace(TraceInterruptEnter, what, frame->Rip);
     BOOLEAN was_idle = KiLeaveIdle(prcb->Number);
@@ -102,26 +105,29 @@ static VOID KiInterrupt(KI_TRAP_FRAME *frame) {
         trace(TraceIdleExit, 0, 0);
     }
     prcb->InterruptCount++;
+    KiInterruptCounts[prcb->Number][vector]++;
     KI_VECTOR *handler = &KiVectors[vector];
     /* Acquire: pairs with KiConnectVector. */
     KI_VECTOR_ROUTINE *routine = __atomic_load_n(&handler->Routine, __ATOMIC_ACQUIRE);
     BOOLEAN acknowledge = vector != SPURIOUS_VECTOR; /* a spurious interrupt is not in service (Intel SDM 3, 10.9) */
     if (routine == NULL) {
-        prcb->SpuriousCount++;
-        trace(TraceUnexpectedInterrupt, vector, frame->Rip);
+        KiCountUnexpected(frame);
     } else {
         if (handler->EarlyEoi) {
             lapic_eoi();
             acknowledge = FALSE;
         }
-        _enable();
+        if (!MUTANT(InterruptsStayOff, "IRQL-7", "interrupts are off while an interrupt is served")) {
+            _enable();
+        }
         routine(frame, handler->Context);
         _disable();
     }
     if (acknowledge) {
         lapic_eoi();
     }
-    __writecr8(frame->PreviousIrql);
+    __writecr8(MUTANT(InterruptLosesIrql, "IRQL-6", "an interrupt returns at PASSIVE_LEVEL") ? PASSIVE_LEVEL
+                                                                                             : frame->PreviousIrql);
     trace(TraceInterruptExit, what, frame->Rip);
     prcb->InterruptFrame = frame->Previous;
 }

@@ -93,7 +93,7 @@ VOID HostExecute(const HOST_REQUEST *request, HOST_REPLY *reply) {
         reply->Value[0] = HostCollectClockPairs(request->Argument[0]);
         break;
     case HostRequestRetarget:
-        reply->Status = IopRetargetMessages((ULONG)request->Argument[0], (ULONG)request->Argument[1]);
+        reply->Status = IopRetargetDevice((ULONG)request->Argument[0], (ULONG)request->Argument[1]);
         break;
     case HostRequestRun:
         HostRun(request, reply);

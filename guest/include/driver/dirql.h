@@ -24,6 +24,8 @@ NTSYSAPI VOID NTAPI DirqlInterrupt(ULONG Cpu, ULONG Vector);
 /* Reserve a vector whose IRQL is Irql (4 to 12), for IoConnectInterrupt. PASSIVE_LEVEL. 0: none is left. */
 NTSYSAPI ULONG NTAPI DirqlAllocateVector(KIRQL Irql);
 NTSYSAPI VOID NTAPI DirqlFreeVector(ULONG Vector);
+/* How many interrupts of a vector a CPU has taken since the start, expected or not. Any IRQL. */
+NTSYSAPI ULONG64 NTAPI DirqlInterruptCount(ULONG Cpu, ULONG Vector);
 
 /*
  * Ask the host and spin until it has answered. Any IRQL, interrupts stay as they are; one call at a time on the whole
