@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _COMMANDS = {
     "run": "dirql.cli.run:run",
+    "clauses": "dirql.cli.clauses:clauses",
     "show": "dirql.cli.show:show",
     "console": "dirql.cli.console:console",
     "gdb": "dirql.cli.gdb:gdb",
