@@ -6,5 +6,5 @@
 #include "regs.h"
 
 VOID HalpStartClock(ULONG period_100ns) {
-    lapic_timer_periodic(CLOCK_VECTOR, period_100ns * 100);
+    lapic_timer_periodic(CLOCK_VECTOR, (ULONG64)period_100ns * 100);
 }

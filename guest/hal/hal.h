@@ -20,7 +20,7 @@ VOID lapic_send_others(ULONG vector);
 VOID lapic_nmi(ULONG apic_id);
 VOID lapic_start_others(
     ULONG page); /* INIT then two STARTUPs to every other CPU; page: 4 KiB page number below 1 MiB */
-VOID lapic_timer_periodic(ULONG vector, ULONG ticks); /* ticks of 1 ns on QEMU, 0 stops it */
+VOID lapic_timer_periodic(ULONG vector, ULONG64 ticks); /* ticks of 1 ns on QEMU, 0 stops it */
 
 /* hal/ioapic.c: one I/O APIC of 24 pins. */
 VOID ioapic_use(volatile VOID *registers);                                /* boot CPU, once: every pin masked */

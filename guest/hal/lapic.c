@@ -113,8 +113,9 @@ VOID lapic_start_others(ULONG page) {
     lapic_command(0, ICR_ALL_BUT_SELF | ICR_ASSERT | ICR_STARTUP | page);
 }
 
-VOID lapic_timer_periodic(ULONG vector, ULONG ticks) {
-    lapic_write(LAPIC_TIMER_DIVIDE, TIMER_DIVIDE_BY_1);
+VOID lapic_timer_periodic(ULONG vector, ULONG64 ticks) {
+    BOOLEAN slow = ticks > 0xffffffffu; /* more than the register holds */
+    lapic_write(LAPIC_TIMER_DIVIDE, slow ? TIMER_DIVIDE_128 : TIMER_DIVIDE_BY_1);
     lapic_write(LAPIC_LVT_TIMER, ticks == 0 ? LVT_MASKED : LVT_TIMER_PERIODIC | vector);
-    lapic_write(LAPIC_TIMER_INITIAL, ticks);
+    lapic_write(LAPIC_TIMER_INITIAL, (ULONG)(slow ? ticks / 128 : ticks));
 }

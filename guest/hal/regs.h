@@ -37,6 +37,7 @@
 #define LVT_TIMER_PERIODIC 0x20000
 #define LVT_NMI            0x400
 #define TIMER_DIVIDE_BY_1  0xb
+#define TIMER_DIVIDE_128   0xa
 
 #define ICR_FIXED        0x000
 #define ICR_NMI          0x400

@@ -50,7 +50,7 @@ class MachineConfig:
             CPU 0 takes all of them, for the others too (SYS-3).
         dpc_watchdog_ticks: clock ticks that one DPC may run; a CPU may be at DISPATCH_LEVEL or above for six times as
             many; more is bugcheck 0x133. 0: no watchdog, because on a loaded host a DPC's ticks are the host's fault.
-        threaded_dpcs: threaded DPCs run in a thread; otherwise as ordinary ones, as Windows does where they are disabled.
+        threaded_dpcs: threaded DPCs run in a thread; otherwise as ordinary ones, as where Windows has them disabled.
         verifier: the guest watches what drivers do; a broken rule is a bugcheck with the NT code (D2).
         clock_100ns: the clock tick in units of 100 ns; 0 takes the guest's default, 156250.
         qemu: QEMU's path, or a name in PATH.

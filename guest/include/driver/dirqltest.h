@@ -18,6 +18,9 @@
  *     verifier=on|off   only so; otherwise the case runs both ways
  *     placement=P[,P]   of DPCs: routine (the default), first-available, current; the case runs once for each
  *     routing=R[,R]     of interrupts: symmetric (the default), asymmetric
+ *     clock=N           a clock tick of N times 100 ns, up to a minute
+ *     watchdog=N        the DPC watchdog bites after N clock ticks of one DPC
+ *     threaded=off      threaded DPCs run as ordinary ones
  *     bugcheck=C[/P..]  it ends in bugcheck C with these first parameters, numbers as C writes them, * for any
  *     oracle=CLAUSE,... the oracle must find these clauses kept on its trace, with evidence
  *     violates=CLAUSE,... the oracle must find these clauses violated; any other violation fails the case, as always

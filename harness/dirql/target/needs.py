@@ -19,6 +19,8 @@ DEFAULT_LIMIT = 10.0
 
 _MOST_CPUS = 64
 _LONGEST = 600.0
+_SLOWEST_CLOCK = 600_000_000
+_LONGEST_WATCHDOG = 1_000_000
 _CLAUSE = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
 _NUMBER = re.compile(r"(0[xX][0-9a-fA-F]+|[0-9]+)[uUlL]*")
 
@@ -60,6 +62,9 @@ class Needs:
         bugcheck: the bugcheck that it must end in.
         oracle: clauses that the oracle must find kept, with evidence.
         violates: clauses that the oracle must find violated.
+        clock: the clock tick in units of 100 ns; 0 for the guest's default.
+        watchdog: clock ticks that one DPC may run; 0 for no watchdog.
+        threaded: whether threaded DPCs run in a thread.
         devices: devices of QEMU's that must be there.
         limit: seconds of real time.
     """
@@ -73,6 +78,9 @@ class Needs:
     bugcheck: BugCheck | None = None
     oracle: tuple[str, ...] = ()
     violates: tuple[str, ...] = ()
+    clock: int = 0
+    watchdog: int = 0
+    threaded: bool = True
     devices: tuple[str, ...] = ()
     limit: float = DEFAULT_LIMIT
 
@@ -122,6 +130,12 @@ def parse_clauses(text: str) -> tuple[str, ...]:
 def _count(value: str) -> int:
     if not value.isdecimal() or not 1 <= int(value) <= _MOST_CPUS:
         raise ValueError(f"a number of CPUs is 1 to {_MOST_CPUS}")
+    return int(value)
+
+
+def _whole(value: str, most: int) -> int:
+    if not value.isdecimal() or not 1 <= int(value) <= most:
+        raise ValueError(f"it is a whole number, 1 to {most}")
     return int(value)
 
 
@@ -185,6 +199,9 @@ _WORDS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "bugcheck": ("bugcheck", _bugcheck),
     "oracle": ("oracle", _list_of(_clause)),
     "violates": ("violates", _list_of(_clause)),
+    "clock": ("clock", lambda value: _whole(value, _SLOWEST_CLOCK)),
+    "watchdog": ("watchdog", lambda value: _whole(value, _LONGEST_WATCHDOG)),
+    "threaded": ("threaded", lambda value: _one_of("on", "off")(value) == "on"),
     "device": ("devices", _list_of(_one_of(*DEVICES))),
     "limit": ("limit", _limit),
 }

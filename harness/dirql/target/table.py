@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,9 @@ class TargetConfig:
         verifier: whether it is on.
         placement: of DPCs.
         routing: of interrupts.
+        clock: the clock tick in units of 100 ns; 0 for the guest's default.
+        watchdog: clock ticks that one DPC may run; 0 for no watchdog.
+        threaded: whether threaded DPCs run in a thread.
         devices: what else is plugged in.
     """
 
@@ -40,6 +43,9 @@ class TargetConfig:
     verifier: bool = True
     placement: str = PLACEMENTS[0]
     routing: str = ROUTINGS[0]
+    clock: int = 0
+    watchdog: int = 0
+    threaded: bool = True
     devices: tuple[str, ...] = ()
 
     @property
@@ -48,13 +54,19 @@ class TargetConfig:
         words = [f"cpus{self.cpus}", self.mode]
         words += [] if self.verifier else ["verifier-off"]
         words += [each for each, usual in ((self.placement, PLACEMENTS), (self.routing, ROUTINGS)) if each != usual[0]]
+        words += [f"{name}{value}" for name, value in (("clock", self.clock), ("watchdog", self.watchdog)) if value]
+        words += [] if self.threaded else ["threaded-off"]
         return "-".join(words)
 
     @property
     def order(self) -> tuple[object, ...]:
         """What to sort by, so that each machine is booted once, the usual ones first."""
         places = (PLACEMENTS.index(self.placement), ROUTINGS.index(self.routing))
-        return (self.mode != MODES[0], self.mode, self.cpus, not self.verifier, *places, self.devices)
+        return (self.mode != MODES[0], self.mode, self.cpus, not self.verifier, *places, *self._rest)
+
+    @property
+    def _rest(self) -> tuple[object, ...]:
+        return (self.clock, self.watchdog, not self.threaded, self.devices)
 
     def machine_config(self, kernel: Path | None = None) -> MachineConfig:
         """Return the machine to boot. A bugcheck holds it, so that a reset brings it back.
@@ -72,6 +84,9 @@ class TargetConfig:
             on_bugcheck="pause",
             trace_records=TRACE_RECORDS,
             verifier=self.verifier,
+            clock_100ns=self.clock,
+            dpc_watchdog_ticks=self.watchdog,
+            threaded_dpcs=self.threaded,
             dpc_placement=self.placement,  # type: ignore[arg-type]
             interrupt_routing=self.routing,  # type: ignore[arg-type]
             extra=extra,
@@ -97,4 +112,7 @@ def expand(
     ways = [mode for mode in modes if needs.mode in (None, mode)]
     states = [state for state in verifier if needs.verifier in (None, state)]
     rows = product(counts, ways, states, needs.placement, needs.routing)
-    return sorted((TargetConfig(*row, devices=needs.devices) for row in rows), key=lambda config: config.order)
+    usual = TargetConfig(clock=needs.clock, watchdog=needs.watchdog, threaded=needs.threaded, devices=needs.devices)
+    names = ("cpus", "mode", "verifier", "placement", "routing")
+    configs = (replace(usual, **dict(zip(names, row, strict=True))) for row in rows)  # type: ignore[arg-type]
+    return sorted(configs, key=lambda config: config.order)
