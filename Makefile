@@ -13,6 +13,7 @@ include mk/firmware.mk
 include mk/guest.mk
 include mk/drivers.mk
 include mk/check.mk
+include mk/mutants.mk
 
 IMAGES := $(FIRMWARE_ROM) $(GUEST_ELF) $(DRIVER_IMAGES)
 MACHINE := --cpus $(CPUS) $(if $(MODE),--mode $(MODE))
@@ -35,6 +36,10 @@ test: build venv ## all tests
 
 check: build venv ## formatting, lint and types of all sources
 	$(Q)$(MAKE) $(PARALLEL) --keep-going --output-sync check-all
+
+.PHONY: mutants soak-target
+mutants: build venv ## each rule of the executive broken on purpose: does a case notice?
+	$(Q)$(PYTHON) -m tests.mutants $(if $(ONLY),$(ONLY:%=--only %))
 
 .PHONY: bench soak qemu qemu-gdb doctor
 bench: build venv ## measure the numbers of the README, each beside its comparator

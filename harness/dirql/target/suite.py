@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from dirql.errors import DirqlError, UsageError
+from dirql.errors import DirqlError, GuestError, MachineLost, UsageError
 from dirql.guest import artifacts
 from dirql.target.cases import read_cases
 from dirql.target.outcome import CaseResult
@@ -66,15 +66,17 @@ def run_plan(rows: Plan, pool: RunnerPool, progress: Callable[[int, int], None] 
         progress: called with (done, all) after each.
 
     Yields:
-        Each result. Where the machine did not boot, or the driver did not load, its kind is `error`.
+        Each result. Its kind is `boot` where the guest did not come up or did not take the driver, and `error` where
+        that is not the guest's fault.
     """
     for done, (case, config) in enumerate(rows, 1):
         started = time.monotonic()
         try:
             result = pool.run(case, config)
         except DirqlError as error:
+            kind = "boot" if isinstance(error, GuestError | MachineLost) else "error"
             text = f"{type(error).__name__}: {error}"
-            result = CaseResult(case, config, "error", text, time.monotonic() - started, None)
+            result = CaseResult(case, config, kind, text, time.monotonic() - started, None)
         if progress is not None:
             progress(done, len(rows))
         yield result
