@@ -20,6 +20,7 @@ static volatile LONG KiProcessorsRunning = 1;
 VOID KiProcessorStartup(ULONG apic_id) {
     KiInitializeProcessor(apic_id, apic_id);
     lapic_enable();
+    KiCompareIdentity();
     PKPRCB prcb = KiCurrentPrcb();
     trace(TraceCpuStart, lapic_id(), 0);
     HalpStartClock(KiClockPeriod100ns);
@@ -35,6 +36,7 @@ VOID KiStartProcessors(VOID) {
     if (KiProcessorCount == 1) {
         return;
     }
+    KiTakeIdentity();
     for (ULONG cpu = 1; cpu < KiProcessorCount; cpu++) {
         KiApStacks[cpu] = KiPcr[cpu].Prcb.StackTop;
     }

@@ -112,19 +112,25 @@ VOID KiInitializeProcessor(ULONG number, ULONG apic_id); /* each CPU, first thin
 #define KI_EMERGENCY_STACKS 3                            /* double fault, NMI, machine check */
 VOID KiSetEmergencyStack(ULONG number, ULONG index, ULONG64 top); /* boot CPU, for each CPU before it starts */
 
+/*
+ * ke/identity.c (SYS-1). Take: boot CPU, before the others start. Compare: each other CPU, before it takes part; bugcheck
+ * 0x3E: CPU; CPUID leaf << 8 | 0 EAX, 1 EBX, 2 ECX, 3 EDX, or all ones: MXCSR mask; the boot CPU's word; this CPU's.
+ */
+VOID KiTakeIdentity(VOID);
+VOID KiCompareIdentity(VOID);
+
 /* ke/trap.c: what answers a vector. Handlers run at the vector's IRQL with interrupts on; EOI follows unless early. */
 typedef VOID KI_VECTOR_ROUTINE(KI_TRAP_FRAME *frame, PVOID context);
 VOID KiConnectVector(ULONG vector, KI_VECTOR_ROUTINE *routine, PVOID context, BOOLEAN early_eoi);
 VOID KiDisconnectVector(ULONG vector);
 VOID KiDispatchTrap(KI_TRAP_FRAME *frame); /* called by the stubs */
 
-
 #include "interrupt.h"
 
 /* ke/ipi.c: runs routine on every other CPU at IPI_LEVEL and waits for all. Caller below IPI_LEVEL. */
 typedef VOID KI_IPI_ROUTINE(PVOID context);
 VOID KiConnectIpi(VOID);
-VOID KiCallOthers(KI_IPI_ROUTINE *routine, PVOID context);
+VOID KiCallOthers(KI_IPI_ROUTINE *routine, PVOID context); /* any number of callers */
 
 /* ke/idle.c */
 VOID KiIdleLoop(VOID) __attribute__((noreturn));

@@ -76,6 +76,26 @@ static VOID CommandInts(const char *arguments) {
                  APC_VECTOR, DPC_VECTOR, CONSOLE_VECTOR, HOST_VECTOR, CLOCK_VECTOR, IPI_VECTOR, SPURIOUS_VECTOR);
 }
 
+static VOID CommandIrq(const char *arguments) {
+    UNREFERENCED_PARAMETER(arguments);
+    ConsolePrint("vector irql       taken  unexpected   unclaimed  by CPU\n");
+    for (ULONG vector = 0; vector < 256; vector++) {
+        ULONG64 taken = 0;
+        for (ULONG cpu = 0; cpu < KiProcessorCount; cpu++) {
+            taken += KiInterruptCounts[cpu][vector];
+        }
+        if (taken == 0) {
+            continue;
+        }
+        ConsolePrint("  0x%02x %4u %11I64u %11I64u %11I64u ", vector, VECTOR_IRQL(vector), taken,
+                     KiUnexpectedCounts[vector], KiUnclaimedCounts[vector]);
+        for (ULONG cpu = 0; cpu < KiProcessorCount; cpu++) {
+            ConsolePrint(" %I64u", KiInterruptCounts[cpu][vector]);
+        }
+        ConsolePrint("\n");
+    }
+}
+
 static VOID CommandDpcs(const char *arguments) {
     static const char *const placement[] = {"by routine (IoRequestDpc: first available; KeInsertQueueDpc: current)",
                                             "first available processor", "current processor"};
@@ -141,6 +161,7 @@ static const CONSOLE_COMMAND ConsoleCommands[] = {
     {"cpus", "each CPU's interrupts, IPIs, clock ticks, DPCs", CommandCpus},
     {"irql", "each CPU's IRQL and where it is", CommandIrql},
     {"ints", "connected interrupt objects and their counts", CommandInts},
+    {"irq", "what was taken of each vector, unexpected ones included", CommandIrq},
     {"dpcs", "DPC queues", CommandDpcs},
     {"run", "run NAME [COUNT]: an exercise; without a name, lists them", CommandRun},
     {"trace", "trace on | off: records events; without a word, shows the rings", CommandTrace},
