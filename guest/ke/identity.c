@@ -33,8 +33,7 @@ typedef struct _KI_IDENTITY {
 static KI_IDENTITY KiBootIdentity;
 
 static VOID KiReadIdentity(KI_IDENTITY *identity) {
-    static UCHAR states[MAXIMUM_CPUS][512] __attribute__((aligned(16)));
-    UCHAR *state = states[KiCurrentPrcb()->Number];
+    UCHAR state[512] __attribute__((aligned(16)));
     for (ULONG i = 0; i < RTL_NUMBER_OF(KiIdentityLeaves); i++) {
         const KI_IDENTITY_LEAF *leaf = &KiIdentityLeaves[i];
         ULONG *word = identity->Word[i];

@@ -52,6 +52,8 @@ class MachineConfig:
             many; more is bugcheck 0x133. 0: no watchdog, because on a loaded host a DPC's ticks are the host's fault.
         threaded_dpcs: threaded DPCs run in a thread; otherwise as ordinary ones, as where Windows has them disabled.
         verifier: the guest watches what drivers do; a broken rule is a bugcheck with the NT code (D2).
+        feature_fault_cpu: this CPU reports another feature word than it has, and the guest refuses to start (SYS-1); 0:
+            none.
         clock_100ns: the clock tick in units of 100 ns; 0 takes the guest's default, 156250.
         qemu: QEMU's path, or a name in PATH.
         extra: more QEMU arguments.
@@ -73,6 +75,7 @@ class MachineConfig:
     dpc_watchdog_ticks: int = 0
     threaded_dpcs: bool = True
     verifier: bool = True
+    feature_fault_cpu: int = 0
     clock_100ns: int = 0
     qemu: str = "qemu-system-x86_64"
     extra: tuple[str, ...] = ()

@@ -294,6 +294,7 @@ class Machine:
         options.set("DpcWatchdogTicks", self.config.dpc_watchdog_ticks)
         options.set("ThreadedDpcsOff", int(not self.config.threaded_dpcs))
         options.set("Verifier", int(self.config.verifier))
+        options.set("FeatureFaultCpu", self.config.feature_fault_cpu)
         options.set("ClockPeriod100ns", self.config.clock_100ns)
         options.set("Magic", _OPTIONS_MAGIC)
 
