@@ -33,7 +33,7 @@ TARGET_CASE("DEMO-4", bugchecks, "bugcheck=0xE2/1/2/*/4") {
 }
 
 TARGET_CASE("DEMO-4", bugchecks_otherwise, "bugcheck=0xE2/1/3") {
-    KeBugCheckEx(0xE2, 1, 2, 3, 4);
+    KeBugCheckEx(0xE2, 1, 2, 3, 5);
 }
 
 TARGET_CASE("DEMO-4", returns_instead, "bugcheck=0xE2") {}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_FORMAT = 4
+_FORMAT = 5
 
 
 def cache_folder() -> Path:

@@ -41,8 +41,8 @@ def read_debug_info(dwarf: Any) -> DebugInfo:  # noqa: ANN401 (pyelftools has no
                     enumerations[name] = {
                         _name(item): _number(item, "DW_AT_const_value") for item in die.iter_children()
                     }
-            elif die.tag == "DW_TAG_subprogram" and "DW_AT_high_pc" in die.attributes and _name(die):
-                functions.append((_number(die, "DW_AT_low_pc"), _high(die), _name(die)))
+            elif die.tag == "DW_TAG_subprogram" and "DW_AT_high_pc" in die.attributes and _described(die):
+                functions.append((_number(die, "DW_AT_low_pc"), _high(die), _described(die)))
             elif die.tag == "DW_TAG_variable":
                 address = _fixed_address(die)
                 if address is not None:
@@ -136,9 +136,10 @@ def _fixed_address(die: Any) -> int | None:  # noqa: ANN401
 
 
 def _described(die: Any) -> str:  # noqa: ANN401
-    """The name of a variable, which may stand with its declaration."""
-    if "DW_AT_specification" in die.attributes:
-        die = die.get_DIE_from_attribute("DW_AT_specification")
+    """The name of a variable or function. It may stand with its declaration, or with the body that was inlined too."""
+    for attribute in ("DW_AT_abstract_origin", "DW_AT_specification"):
+        if attribute in die.attributes:
+            die = die.get_DIE_from_attribute(attribute)
     return _name(die)
 
 
