@@ -164,7 +164,16 @@ BOOLEAN KiInsertDpc(PRKDPC dpc, KI_DPC_QUEUE *home, PVOID argument1, PVOID argum
         } else if (request) {
             KiRequestDpcInterrupt(queue->Cpu);
         }
+        if (MUTANT(DpcDrainsAtDispatch, "DPC-5", "queueing at DISPATCH_LEVEL drains the queue") &&
+            irql == DISPATCH_LEVEL) {
+            __writecr8(PASSIVE_LEVEL);
+            _mm_pause();
+        }
         __writecr8(irql); /* below DISPATCH_LEVEL the DPC interrupt is taken here */
+        if (MUTANT(DpcInsertLowers, "DPC-13", "queueing above DISPATCH_LEVEL returns at DISPATCH_LEVEL") &&
+            irql > DISPATCH_LEVEL) {
+            __writecr8(DISPATCH_LEVEL);
+        }
         return inserted || MUTANT(DpcInsertAlwaysTrue, "DPC-1", "queueing a queued DPC returns TRUE");
     }
 }

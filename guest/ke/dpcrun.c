@@ -28,7 +28,15 @@ BOOLEAN KiTakeDpc(KI_DPC_QUEUE *queue, KIRQL irql, KI_DPC_CALL *call) {
         KiReleaseLockFromHigh(&queue->Lock, old);
         return FALSE;
     }
-    PKDPC dpc = CONTAINING_RECORD(RemoveHeadList(&queue->List), KDPC, DpcListEntry);
+    PLIST_ENTRY entry = queue->List.Flink;
+    if (MUTANT(DpcImportanceLate, "DPC-11", "importance set after queueing moves a DPC to the head")) {
+        while (entry->Flink != &queue->List &&
+               CONTAINING_RECORD(entry, KDPC, DpcListEntry)->Importance != HighImportance) {
+            entry = entry->Flink;
+        }
+    }
+    RemoveEntryList(entry);
+    PKDPC dpc = CONTAINING_RECORD(entry, KDPC, DpcListEntry);
     call->Dpc = dpc;
     call->Routine = dpc->DeferredRoutine;
     call->Context = dpc->DeferredContext;

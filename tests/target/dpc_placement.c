@@ -136,7 +136,8 @@ static VOID PrepareDevice(VOID) {
     IoInitializeDpcRequest(&Device, DeviceDpc);
 }
 
-TARGET_CASE("DPC-7", a_request_runs_on_the_first_available_cpu, "smp=2 placement=routine,first-available oracle=DPC-4") {
+TARGET_CASE("DPC-7", a_request_runs_on_the_first_available_cpu,
+            "smp=2 placement=routine,first-available oracle=DPC-4") {
     KIRQL irql;
     PrepareDevice();
     KeRaiseIrql(DISPATCH_LEVEL, &irql);
@@ -159,7 +160,8 @@ TARGET_CASE("DPC-7 DPC-6", under_the_other_policy_a_request_stays, "smp=2 placem
     ASSERT_EQ(DeviceCpu, 0);
 }
 
-TARGET_CASE("DPC-7 DPC-6", an_untargeted_dpc_goes_where_the_policy_says, "smp=2 placement=routine,first-available,current") {
+TARGET_CASE("DPC-7 DPC-6", an_untargeted_dpc_goes_where_the_policy_says,
+            "smp=2 placement=routine,first-available,current") {
     KIRQL irql;
     Prepare(&Notes[0]);
     KeRaiseIrql(DISPATCH_LEVEL, &irql);
@@ -177,7 +179,8 @@ TARGET_CASE("DPC-7 DPC-6", an_untargeted_dpc_goes_where_the_policy_says, "smp=2 
     ASSERT_EQ(Notes[0].Cpu == 0, Placement() != 1);
 }
 
-TARGET_CASE("DPC-10", the_target_runs_it_and_nobody_else, "smp=2 placement=routine,first-available,current oracle=DPC-4") {
+TARGET_CASE("DPC-10", the_target_runs_it_and_nobody_else,
+            "smp=2 placement=routine,first-available,current oracle=DPC-4") {
     for (ULONG cpu = 0; cpu < TargetCpus(); cpu++) {
         PrepareOn(&Notes[0], cpu, MediumHighImportance);
         ASSERT_EQ(Queue(&Notes[0]), TRUE);
