@@ -129,6 +129,19 @@ static VOID KiLinkDpc(PKDPC dpc, KI_DPC_QUEUE *queue) {
     __atomic_add_fetch(&queue->Requests, 1, __ATOMIC_RELAXED);
 }
 
+/* Back to the caller's IRQL; below DISPATCH_LEVEL the DPC interrupt is taken here. */
+static VOID KiLeaveInsertion(KIRQL irql) {
+    if (MUTANT(DpcDrainsAtDispatch, "DPC-5", "queueing at DISPATCH_LEVEL drains the queue") && irql == DISPATCH_LEVEL) {
+        __writecr8(PASSIVE_LEVEL);
+        _mm_pause();
+    }
+    __writecr8(irql);
+    if (MUTANT(DpcInsertLowers, "DPC-13", "queueing above DISPATCH_LEVEL returns at DISPATCH_LEVEL") &&
+        irql > DISPATCH_LEVEL) {
+        __writecr8(DISPATCH_LEVEL);
+    }
+}
+
 BOOLEAN KiInsertDpc(PRKDPC dpc, KI_DPC_QUEUE *home, PVOID argument1, PVOID argument2) {
     for (;;) {
         KIRQL irql = (KIRQL)__readcr8();
@@ -164,16 +177,7 @@ BOOLEAN KiInsertDpc(PRKDPC dpc, KI_DPC_QUEUE *home, PVOID argument1, PVOID argum
         } else if (request) {
             KiRequestDpcInterrupt(queue->Cpu);
         }
-        if (MUTANT(DpcDrainsAtDispatch, "DPC-5", "queueing at DISPATCH_LEVEL drains the queue") &&
-            irql == DISPATCH_LEVEL) {
-            __writecr8(PASSIVE_LEVEL);
-            _mm_pause();
-        }
-        __writecr8(irql); /* below DISPATCH_LEVEL the DPC interrupt is taken here */
-        if (MUTANT(DpcInsertLowers, "DPC-13", "queueing above DISPATCH_LEVEL returns at DISPATCH_LEVEL") &&
-            irql > DISPATCH_LEVEL) {
-            __writecr8(DISPATCH_LEVEL);
-        }
+        KiLeaveInsertion(irql);
         return inserted || MUTANT(DpcInsertAlwaysTrue, "DPC-1", "queueing a queued DPC returns TRUE");
     }
 }

@@ -227,12 +227,13 @@ TARGET_CASE("DPC-10", an_invalid_target_changes_nothing, "smp=2") {
     ASSERT_EQ(Queue(&Notes[0]), TRUE);
     WAIT_UNTIL(Notes[0].Runs == 1);
     ASSERT_EQ(Notes[0].Cpu, 1);
-    for (number.Number = 0; number.Number < TargetCpus(); number.Number++) {
+    for (ULONG cpu = 0; cpu < TargetCpus(); cpu++) {
+        number.Number = (UCHAR)cpu;
         PrepareOn(&Notes[0], 0, HighImportance);
         ASSERT_EQ(KeSetTargetProcessorDpcEx(&Notes[0].Dpc, &number), STATUS_SUCCESS);
         ASSERT_EQ(Queue(&Notes[0]), TRUE);
         WAIT_UNTIL(Notes[0].Runs == 1);
-        ASSERT_EQ(Notes[0].Cpu, number.Number);
+        ASSERT_EQ(Notes[0].Cpu, cpu);
     }
 }
 
