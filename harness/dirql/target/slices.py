@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A case's own part of the machine's trace, read straight from the rings in shared memory when the case is over.
 
-The machine is at rest between two cases, so the part is a whole trace that begins with `QuietStart`: nothing of it is
-missing, unless a ring was full.
+The machine is at rest between two cases, so the part is a whole trace that begins with `QuietStart`. Most cases are
+over in a few milliseconds. Of a longer one the rings are emptied while it runs, so that they do not fill.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from dirql.trace.schema import Records
 
 ICOUNT_HZ = 1e9
+LONG_S = 0.01
+"""Seconds between two looks at the rings of a case that lasts."""
+
 _SLOWEST_HZ = 1e6
 """Taken for the rate where the clock has not moved yet."""
 
@@ -50,6 +54,9 @@ class CaseTrace:
         self._connected: dict[int, Connection] = {}
         self._quiet = QuietStart()
         self._lost = [0] * machine.cpus
+        self._data = [bytearray() for _ in self._rings]
+        self._over = threading.Event()
+        self._emptier: threading.Thread | None = None
         self._host_ns = time.monotonic_ns()
         self._tsc = machine.link.request("Ping")[0]
 
@@ -62,6 +69,10 @@ class CaseTrace:
         taken = tuple(ring.taken & 0xFFFF_FFFF for ring in self._rings)
         self._quiet = QuietStart(taken, tuple(self._connected.values()))
         self._lost = [ring.lost for ring in self._rings]
+        self._data = [bytearray() for _ in self._rings]
+        self._over.clear()
+        self._emptier = threading.Thread(target=self._empty_until_over, name="dirql-case-trace", daemon=True)
+        self._emptier.start()
 
     def end(self, *, held: bool) -> Trace:
         """Return what has been recorded since `begin`.
@@ -70,13 +81,14 @@ class CaseTrace:
             held: the machine stands still. Otherwise the trace ends with the case: at its last TraceCaseEnd, or as far
                 as it is known what every CPU did.
         """
-        data = [ring.take() for ring in self._rings]
+        self._stop()
+        self._empty()
         horizon: int | None = None
         if not held:
             horizon = max((ring.last_time for ring in self._rings), default=0)
             unsettled = [ring for ring in self._rings if ring.pending]
-            data = [known + ring.take() for known, ring in zip(data, self._rings, strict=True)]
-            boot = self._records(data[0])
+            self._empty()
+            boot = self._records(self._data[0])
             ends = boot["Time"][boot["Event"] == self._events["CaseEnd"]]
             horizon = int(ends[-1]) if len(ends) else horizon
             horizon = min([horizon, *(ring.last_time for ring in unsettled if ring.pending)])
@@ -93,14 +105,30 @@ class CaseTrace:
             horizon=horizon,
             quiet=self._quiet,
         )
-        return Trace([self._records(part) for part in data], meta)
+        return Trace([self._records(part) for part in self._data], meta)
 
     def close(self) -> None:
         """Let go of the RAM, so that it can be unmapped. Safe to call again."""
+        self._stop()
         while self._rings:
             self._rings.pop().release()
 
-    def _records(self, data: bytes) -> Records:
+    def _stop(self) -> None:
+        """Leave the rings to this thread. Safe to call again."""
+        self._over.set()
+        if self._emptier is not None:
+            self._emptier.join()
+            self._emptier = None
+
+    def _empty(self) -> None:
+        for data, ring in zip(self._data, self._rings, strict=True):
+            data += ring.take()
+
+    def _empty_until_over(self) -> None:
+        while not self._over.wait(LONG_S):
+            self._empty()
+
+    def _records(self, data: bytes | bytearray) -> Records:
         return np.frombuffer(data, dtype=self._dtype)
 
     def _connect(self, interrupt: int, word: int) -> None:
