@@ -24,6 +24,19 @@ DpcPlacement = Literal["routine", "first-available", "current"]
 InterruptRouting = Literal["symmetric", "asymmetric"]
 
 ALL_EVENTS = (1 << 64) - 1
+GUEST_OPTIONS = (
+    "trace_mask",
+    "trace_records",
+    "overwrite",
+    "dpc_placement",
+    "interrupt_routing",
+    "dpc_watchdog_ticks",
+    "threaded_dpcs",
+    "verifier",
+    "feature_fault_cpu",
+    "clock_100ns",
+)
+"""Those fields of a configuration that the guest is told at its start: a reset can change them."""
 
 
 @dataclass(frozen=True)

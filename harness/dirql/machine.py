@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
-from dirql.config import MachineConfig
+from dirql.config import GUEST_OPTIONS, MachineConfig
 from dirql.devices.rendezvous import Rendezvous
 from dirql.driver import DEFAULT_TIMEOUT, Driver, Leftover
 from dirql.errors import (
@@ -219,13 +219,23 @@ class Machine:
                 return function.get("Location")
         raise UsageError(f"the machine has no PCI device {vendor:04x}:{device:04x}")
 
-    def reset(self, timeout: float = DEFAULT_TIMEOUT) -> None:
+    def reset(self, timeout: float = DEFAULT_TIMEOUT, *, config: MachineConfig | None = None) -> None:
         """Reset the machine and wait until the guest is ready again, without any driver.
 
+        Args:
+            timeout: seconds for it.
+            config: what to be from now on; it may differ in what the guest is told at its start, not in QEMU's machine.
+
         Raises:
+            UsageError: it would have to be another machine.
             GuestError, MachineLost: it did not come up.
         """
         deadline = Deadline(timeout)
+        if config is not None:
+            same = replace(config, **{name: getattr(self.config, name) for name in GUEST_OPTIONS})
+            if same != self.config:
+                raise UsageError("a reset changes only what the guest is told at its start; boot another machine")
+            self.config = config
         self.symbols.clear()
         self.drivers.clear()
         self._kept = None

@@ -42,36 +42,40 @@ class _End:
 class CaseRunner:
     """A machine that cases run on, booted when the first one comes, and again when one has cost it its life.
 
+    It is reset, not booted, for a case that left it in disorder, and to tell the guest other options.
+
     Args:
-        config: which machine.
         folder: where its logs go, and the traces of cases that fail; None keeps no files.
         kernel: another kernel than the one that was built.
 
     Attributes:
-        config: as given.
         boots: how many machines have been booted.
         resets: how often one was reset.
     """
 
-    def __init__(self, config: TargetConfig, folder: Path | None = None, kernel: Path | None = None) -> None:
-        self.config = config
+    def __init__(self, folder: Path | None = None, kernel: Path | None = None) -> None:
         self.boots = 0
         self.resets = 0
         self._folder = folder
-        self._machine_config = config.machine_config(kernel)
+        self._kernel = kernel
+        self._config: TargetConfig | None = None
         self._machine: Machine | None = None
         self._trace: CaseTrace | None = None
         self._drivers: dict[Path, Driver] = {}
         self._dirty = False
 
-    def run(self, case: Case) -> CaseResult:
+    def run(self, case: Case, config: TargetConfig) -> CaseResult:
         """Run a case and judge it.
+
+        Args:
+            case: the case.
+            config: on which machine.
 
         Raises:
             DirqlError: the machine did not boot, or the driver does not load: nothing is known of the case.
         """
         started = time.monotonic()
-        machine, trace, driver = self._ready(case)
+        machine, trace, driver = self._ready(case, config)
         trace.begin()
         end = self._call(machine, driver, case)
         verdict: Verdict | None = None
@@ -87,7 +91,7 @@ class CaseRunner:
         self._dirty = end.dirty
         if end.gone:
             self.close()
-        return CaseResult(case, self.config, end.kind, end.text, time.monotonic() - started, verdict)
+        return CaseResult(case, config, end.kind, end.text, time.monotonic() - started, verdict)
 
     def close(self) -> None:
         """End the machine. Safe to call again; `run` boots another."""
@@ -95,7 +99,7 @@ class CaseRunner:
             self._trace.close()
         if self._machine is not None:
             self._machine.close()
-        self._machine, self._trace, self._dirty = None, None, False
+        self._machine, self._trace, self._config, self._dirty = None, None, None, False
         self._drivers.clear()
 
     def __enter__(self) -> Self:
@@ -108,12 +112,14 @@ class CaseRunner:
         """Close it."""
         self.close()
 
-    def _ready(self, case: Case) -> tuple[Machine, CaseTrace, Driver]:
+    def _ready(self, case: Case, config: TargetConfig) -> tuple[Machine, CaseTrace, Driver]:
         """Return a machine at rest with the case's driver on it."""
-        if self._machine is not None and self._dirty:
-            self._reset(self._machine)
+        if self._config is not None and self._config.hardware != config.hardware:
+            self.close()
+        if self._machine is not None and (self._dirty or self._config != config):
+            self._reset(self._machine, config)
         if self._machine is None:
-            self._boot()
+            self._boot(config)
         assert self._machine is not None
         assert self._trace is not None
         driver = self._drivers.get(case.image)
@@ -125,23 +131,23 @@ class CaseRunner:
                 raise
         return self._machine, self._trace, driver
 
-    def _boot(self) -> None:
+    def _boot(self, config: TargetConfig) -> None:
         self.boots += 1
         folder = None
         if self._folder is not None:
-            folder = self._folder / f"{os.getpid()}-{self.config.id}-{self.boots}"
+            folder = self._folder / f"{os.getpid()}-{config.id}-{self.boots}"
             folder.mkdir(parents=True, exist_ok=True)
-        self._machine = Machine(self._machine_config, folder=folder)
-        self._trace = CaseTrace(self._machine)
+        self._machine = Machine(config.machine_config(self._kernel), folder=folder)
+        self._trace, self._config = CaseTrace(self._machine), config
 
-    def _reset(self, machine: Machine) -> None:
+    def _reset(self, machine: Machine, config: TargetConfig) -> None:
         """Bring the machine back; one that does not come back is closed."""
         self._drivers.clear()
         try:
-            machine.reset()
+            machine.reset(config=config.machine_config(self._kernel))
             if self._trace is not None:
                 self._trace.close()
-            self._trace = CaseTrace(machine)
+            self._trace, self._config = CaseTrace(machine), config
         except DirqlError:
             self.close()
         else:
@@ -202,45 +208,47 @@ class CaseRunner:
 
 
 class RunnerPool:
-    """Runners by configuration, at most a few of them with a machine: the one that was used longest ago goes first.
+    """Runners by what their QEMU is, at most a few of them: the one that was used longest ago goes first.
 
     Args:
         folder: as of `CaseRunner`.
         kernel: as of `CaseRunner`.
         limit: how many machines may be alive.
-
-    Attributes:
-        boots: how many machines have been booted.
     """
 
     def __init__(self, folder: Path | None = None, kernel: Path | None = None, limit: int = 2) -> None:
         self._folder = folder
         self._kernel = kernel
         self._limit = limit
-        self._runners: dict[TargetConfig, CaseRunner] = {}
-        self._past = 0
+        self._runners: dict[tuple[object, ...], CaseRunner] = {}
+        self._past: list[CaseRunner] = []
 
     @property
     def boots(self) -> int:
         """How many machines have been booted."""
-        return self._past + sum(runner.boots for runner in self._runners.values())
+        return sum(runner.boots for runner in (*self._past, *self._runners.values()))
+
+    @property
+    def resets(self) -> int:
+        """How often one was reset."""
+        return sum(runner.resets for runner in (*self._past, *self._runners.values()))
 
     def run(self, case: Case, config: TargetConfig) -> CaseResult:
-        """Run a case. Raises as `CaseRunner.run`."""
-        runner = self._runners.pop(config, None) or CaseRunner(config, self._folder, self._kernel)
-        self._runners[config] = runner
+        """Run a case. Arguments and errors as of `CaseRunner.run`."""
+        runner = self._runners.pop(config.hardware, None) or CaseRunner(self._folder, self._kernel)
+        self._runners[config.hardware] = runner
         while len(self._runners) > self._limit:
             self._drop(next(iter(self._runners)))
-        return runner.run(case)
+        return runner.run(case, config)
 
     def close(self) -> None:
         """End all machines."""
         while self._runners:
             self._drop(next(iter(self._runners)))
 
-    def _drop(self, config: TargetConfig) -> None:
-        runner = self._runners.pop(config)
-        self._past += runner.boots
+    def _drop(self, hardware: tuple[object, ...]) -> None:
+        runner = self._runners.pop(hardware)
+        self._past.append(runner)
         runner.close()
 
     def __enter__(self) -> Self:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CPUS = (1, 2, 4, 8)
 MODES = ("mt", "icount")
 TRACE_RECORDS = 1 << 15
-"""Records in a CPU's ring. Nobody empties it while a case runs."""
+"""Records in a CPU's ring: more than a case makes before its rings are emptied for the first time."""
 
 
 @dataclass(frozen=True, order=True)
@@ -59,14 +59,16 @@ class TargetConfig:
         return "-".join(words)
 
     @property
+    def hardware(self) -> tuple[str, int, tuple[str, ...]]:
+        """What it takes another QEMU to change; a reset changes the rest."""
+        return (self.mode, self.cpus, self.devices)
+
+    @property
     def order(self) -> tuple[object, ...]:
         """What to sort by, so that each machine is booted once, the usual ones first."""
         places = (PLACEMENTS.index(self.placement), ROUTINGS.index(self.routing))
-        return (self.mode != MODES[0], self.mode, self.cpus, not self.verifier, *places, *self._rest)
-
-    @property
-    def _rest(self) -> tuple[object, ...]:
-        return (self.clock, self.watchdog, not self.threaded, self.devices)
+        told = (not self.verifier, *places, self.clock, self.watchdog, not self.threaded)
+        return (self.mode != MODES[0], *self.hardware, *told)
 
     def machine_config(self, kernel: Path | None = None) -> MachineConfig:
         """Return the machine to boot. A bugcheck holds it, so that a reset brings it back.
