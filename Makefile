@@ -41,6 +41,9 @@ check: build venv ## formatting, lint and types of all sources
 mutants: build venv ## each rule of the executive broken on purpose: does a case notice?
 	$(Q)$(PYTHON) -m tests.mutants $(if $(ONLY),$(ONLY:%=--only %))
 
+soak-target: build venv ## 100 runs of the target suite, each in another order (RUNS=n)
+	$(Q)$(PYTHON) -m bench.soak_target $(if $(RUNS),--runs $(RUNS))
+
 .PHONY: bench soak qemu qemu-gdb doctor
 bench: build venv ## measure the numbers of the README, each beside its comparator
 	$(Q)$(PYTHON) -m bench

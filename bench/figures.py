@@ -59,6 +59,7 @@ class GoalKind(Enum):
     RATIO_AT_LEAST = "ratio at least"
     RATIO_BELOW = "ratio below"
     VALUE_AT_MOST = "at most"
+    VALUE_AT_LEAST = "at least"
 
 
 @dataclass(frozen=True)
@@ -85,10 +86,12 @@ class Goal:
                 return ratio < self.limit
             case GoalKind.VALUE_AT_MOST:
                 return ours <= self.limit
+            case GoalKind.VALUE_AT_LEAST:
+                return ours >= self.limit
 
     def __str__(self) -> str:
         """Return it in words."""
-        unit = "" if self.kind is GoalKind.VALUE_AT_MOST else "x"
+        unit = "" if self.kind in (GoalKind.VALUE_AT_MOST, GoalKind.VALUE_AT_LEAST) else "x"
         return f"{self.kind.value} {self.limit:g}{unit}"
 
 

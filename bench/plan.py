@@ -29,6 +29,7 @@ class Effort:
         storms: storms by each route.
         interrupts: in each storm.
         footprints: machines whose memory is counted.
+        suites: runs of the target suite.
     """
 
     launches: int = 31
@@ -38,9 +39,10 @@ class Effort:
     storms: int = 7
     interrupts: int = 10_000
     footprints: int = 5
+    suites: int = 5
 
 
-QUICK = Effort(launches=5, resets=5, round_trips=5, storms=3, interrupts=2000, footprints=1)
+QUICK = Effort(launches=5, resets=5, round_trips=5, storms=3, interrupts=2000, footprints=1, suites=1)
 
 
 @dataclass(frozen=True)

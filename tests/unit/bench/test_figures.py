@@ -55,6 +55,7 @@ def test_figure_is_in_order(values: list[float]) -> None:
         (GoalKind.RATIO_BELOW, 1.0, (9, 10), (10, 10)),
         (GoalKind.RATIO_AT_LEAST, 1.0, (10, 10), (9, 10)),
         (GoalKind.VALUE_AT_MOST, 40.0, (40, 1), (41, 100)),
+        (GoalKind.VALUE_AT_LEAST, 50.0, (50, 100), (49, 1)),
         (GoalKind.RATIO_AT_MOST, 2.0, (0, 10), (1, 0)),
     ],
 )
