@@ -7,7 +7,8 @@ import pytest
 
 from dirql.errors import GuestBugCheck
 from dirql.machine import Machine
-from tests.system.guest.support import command, kernel_word
+from dirql.qemu.waits import Deadline
+from tests.system.guest.support import TIMEOUT, command, kernel_word
 
 MULTIPROCESSOR_CONFIGURATION_NOT_SUPPORTED = 0x3E
 CPUID_1_ECX = 1 << 8 | 2
@@ -37,11 +38,9 @@ def test_vectors_that_nobody_expects_are_counted_and_reported() -> None:
         counts = machine.kernel.address("KiUnexpectedCounts")
         for total, cpu in enumerate((0, 1, 1), 1):
             machine.inject.vector(cpu, FREE_VECTOR)
-
-            def seen(total: int = total) -> bool | None:
-                return machine.memory.load64(counts + 8 * FREE_VECTOR) == total or None
-
-            machine.session.watch.wait(seen, "the vector", 30)
+            deadline = Deadline(TIMEOUT)
+            while machine.memory.load64(counts + 8 * FREE_VECTOR) != total:
+                machine.link.request("Ping", timeout=deadline)
         assert machine.memory.load64(counts + 8 * FREE_VECTOR) == 3
         taken = machine.kernel.address("KiInterruptCounts")
         assert [machine.memory.load64(taken + 8 * (256 * cpu + FREE_VECTOR)) for cpu in range(2)] == [1, 2]
