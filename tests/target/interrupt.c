@@ -1,0 +1,537 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Section 6: interrupt objects, their chains and locks. Vectors are sent by CPUs; lines are in line.c. */
+#include "interrupts.h"
+
+#include <interruptactive.h>
+
+static volatile LONG Inside;  /* service routines that run now */
+static volatile LONG Calls;   /* since a case began */
+static volatile LONG Release; /* lets a held service routine go */
+static volatile LONG Finished;
+
+static BOOLEAN NTAPI CountCall(PKINTERRUPT Interrupt, PVOID ServiceContext) {
+    UNREFERENCED_PARAMETER(Interrupt);
+    Step((ULONG)(ULONG_PTR)ServiceContext);
+    InterlockedIncrement(&Calls);
+    return TRUE;
+}
+
+/* Holds its CPU until it is let go; two at once are counted as such. */
+static BOOLEAN NTAPI HoldCpu(PKINTERRUPT Interrupt, PVOID ServiceContext) {
+    UNREFERENCED_PARAMETER(Interrupt);
+    InterlockedIncrement(&Inside);
+    Step((ULONG)(ULONG_PTR)ServiceContext);
+    WAIT_UNTIL(Release);
+    InterlockedDecrement(&Inside);
+    InterlockedIncrement(&Finished);
+    return TRUE;
+}
+
+static VOID Begin(VOID) {
+    StepCount = 0;
+    Calls = 0;
+    Inside = 0;
+    Release = 0;
+    Finished = 0;
+}
+
+TARGET_CASE("INT-1 SYS-9", never_on_two_cpus_at_once, "smp=2 oracle=INT-1") {
+    Begin();
+    ULONG vector = LEVEL_VECTOR(6);
+    ULONG others = TargetCpus() - 1;
+    PKINTERRUPT interrupt = ConnectLevel(6, HoldCpu, NULL);
+    for (ULONG cpu = 1; cpu <= others; cpu++) {
+        ULONG64 before = DirqlInterruptCount(cpu, vector);
+        DirqlInterrupt(cpu, vector);
+        WAIT_UNTIL(DirqlInterruptCount(cpu, vector) == before + 1);
+    }
+    WAIT_UNTIL(Inside != 0);
+    for (ULONG i = 0; i < LONG_ENOUGH; i++) {
+        ASSERT_EQ(Inside, 1);
+        YieldProcessor();
+    }
+    Release = 1;
+    WAIT_UNTIL((ULONG)Finished == others);
+    IoDisconnectInterrupt(interrupt);
+    ASSERT_EQ(StepCount, others);
+}
+
+static BOOLEAN NTAPI CheckLevel(PKINTERRUPT Interrupt, PVOID ServiceContext) {
+    UNREFERENCED_PARAMETER(Interrupt);
+    ASSERT_EQ(KeGetCurrentIrql(), (ULONG_PTR)ServiceContext);
+    InterlockedIncrement(&Calls);
+    return TRUE;
+}
+
+TARGET_CASE("INT-1 INT-5", runs_at_synchronize_irql, "") {
+    Begin();
+    for (KIRQL level = 4; level <= 11; level++) {
+        for (KIRQL synchronize = level; synchronize <= HIGH_LEVEL; synchronize++) {
+            LONG before = Calls;
+            PKINTERRUPT interrupt =
+                ConnectTo(LEVEL_VECTOR(level), synchronize, CheckLevel, (PVOID)(ULONG_PTR)synchronize, NULL, ALL_CPUS);
+            DirqlInterrupt(0, LEVEL_VECTOR(level));
+            WAIT_UNTIL(Calls == before + 1);
+            ASSERT_EQ(KeGetCurrentIrql(), PASSIVE_LEVEL);
+            IoDisconnectInterrupt(interrupt);
+        }
+    }
+}
+
+/* Chains. Each member refuses until it is its turn to claim, as often as it is told. */
+typedef struct _MEMBER {
+    ULONG Number;
+    LONG Claims; /* how many times it still says that the interrupt is its own */
+} MEMBER;
+
+#define MEMBERS 4
+static MEMBER Members[MEMBERS];
+
+static BOOLEAN NTAPI AskMember(PKINTERRUPT Interrupt, PVOID ServiceContext) {
+    MEMBER *member = ServiceContext;
+    UNREFERENCED_PARAMETER(Interrupt);
+    Step(member->Number);
+    return member->Claims > 0 && member->Claims-- > 0;
+}
+
+static VOID ConnectChain(PKINTERRUPT *chain, KINTERRUPT_MODE mode) {
+    for (ULONG i = 0; i < MEMBERS; i++) {
+        Members[i].Number = i;
+        Members[i].Claims = 0;
+        ASSERT_EQ(IoConnectInterrupt(&chain[i], AskMember, &Members[i], NULL, LEVEL_VECTOR(7), 7, 7, mode, TRUE,
+                                     ALL_CPUS, FALSE),
+                  STATUS_SUCCESS);
+    }
+}
+
+static VOID AskChain(LONG first, LONG second, LONG third, LONG fourth) {
+    ULONG64 before = DirqlInterruptCount(0, LEVEL_VECTOR(7));
+    Members[0].Claims = first, Members[1].Claims = second, Members[2].Claims = third, Members[3].Claims = fourth;
+    StepCount = 0;
+    DirqlInterrupt(0, LEVEL_VECTOR(7));
+    WAIT_UNTIL(DirqlInterruptCount(0, LEVEL_VECTOR(7)) == before + 1);
+}
+
+static VOID AssertSteps(const char *expected) {
+    LONG count = 0;
+    for (; expected[count] != 0; count++) {
+        ASSERT_LT(count, StepCount);
+        ASSERT_EQ(Steps[count].What, expected[count] - '0');
+    }
+    ASSERT_EQ(StepCount, count);
+}
+
+static VOID DisconnectChain(PKINTERRUPT *chain) {
+    for (ULONG i = 0; i < MEMBERS; i++) {
+        IoDisconnectInterrupt(chain[i]);
+    }
+}
+
+TARGET_CASE("INT-2", false_passes_it_on, "") {
+    PKINTERRUPT chain[MEMBERS];
+    ConnectChain(chain, LevelSensitive);
+    AskChain(0, 0, 0, 1);
+    AssertSteps("0123");
+    AskChain(0, 0, 0, 0); /* nobody's: not fatal */
+    AssertSteps("0123");
+    DisconnectChain(chain);
+}
+
+TARGET_CASE("INT-3 INT-2", level_chain_ends_with_the_first_claim, "") {
+    PKINTERRUPT chain[MEMBERS];
+    ConnectChain(chain, LevelSensitive);
+    AskChain(1, 1, 1, 1);
+    AssertSteps("0");
+    AskChain(0, 1, 1, 1);
+    AssertSteps("01");
+    AskChain(0, 0, 2, 1);
+    AssertSteps("012");
+    DisconnectChain(chain);
+}
+
+TARGET_CASE("INT-3", latched_chain_is_scanned_until_nobody_claims, "") {
+    PKINTERRUPT chain[MEMBERS];
+    ConnectChain(chain, Latched);
+    AskChain(0, 0, 0, 0);
+    AssertSteps("0123");
+    AskChain(1, 0, 0, 0);
+    AssertSteps("01230123");
+    AskChain(0, 2, 0, 1);
+    AssertSteps("012301230123");
+    DisconnectChain(chain);
+}
+
+TARGET_CASE("INT-2 INT-3", disconnected_members_are_left_out, "") {
+    PKINTERRUPT chain[MEMBERS];
+    ConnectChain(chain, LevelSensitive);
+    IoDisconnectInterrupt(chain[1]);
+    AskChain(0, 1, 0, 1);
+    AssertSteps("023");
+    IoDisconnectInterrupt(chain[0]);
+    AskChain(1, 1, 0, 0);
+    AssertSteps("23");
+    ASSERT_EQ(IoConnectInterrupt(&chain[0], AskMember, &Members[0], NULL, LEVEL_VECTOR(7), 7, 7, LevelSensitive, TRUE,
+                                 ALL_CPUS, FALSE),
+              STATUS_SUCCESS);
+    AskChain(0, 1, 0, 0);
+    AssertSteps("230"); /* connected last */
+    IoDisconnectInterrupt(chain[0]);
+    IoDisconnectInterrupt(chain[2]);
+    IoDisconnectInterrupt(chain[3]);
+}
+
+TARGET_CASE("INT-2", exclusive_vectors_are_not_shared, "") {
+    PKINTERRUPT first = NULL, second = (PKINTERRUPT)1;
+    ULONG vector = LEVEL_VECTOR(7);
+    static const struct {
+        KINTERRUPT_MODE Mode;
+        BOOLEAN Share;
+    } firsts[] = {{Latched, FALSE}, {Latched, FALSE}, {Latched, TRUE}, {LevelSensitive, TRUE}},
+      seconds[] = {{Latched, FALSE}, {Latched, TRUE}, {Latched, FALSE}, {Latched, TRUE}};
+    for (ULONG i = 0; i < RTL_NUMBER_OF(firsts); i++) {
+        ASSERT_EQ(IoConnectInterrupt(&first, CountCall, NULL, NULL, vector, 7, 7, firsts[i].Mode, firsts[i].Share,
+                                     ALL_CPUS, FALSE),
+                  STATUS_SUCCESS);
+        ASSERT_EQ(IoConnectInterrupt(&second, CountCall, NULL, NULL, vector, 7, 7, seconds[i].Mode, seconds[i].Share,
+                                     ALL_CPUS, FALSE),
+                  STATUS_INVALID_PARAMETER);
+        ASSERT_EQ(second, NULL);
+        IoDisconnectInterrupt(first);
+    }
+}
+
+/* A vector that is named and connected is no longer handed out; when the last object has gone it is. */
+TARGET_CASE("INT-2", a_named_vector_is_reserved, "") {
+    ULONG taken[16];
+    ULONG count = 0;
+    PKINTERRUPT interrupt = ConnectLevel(12, CountCall, NULL);
+    while ((taken[count] = DirqlAllocateVector(12)) != 0) {
+        ASSERT_NE(taken[count], LEVEL_VECTOR(12));
+        count++;
+    }
+    ASSERT_EQ(count, 15);
+    IoDisconnectInterrupt(interrupt);
+    ASSERT_EQ(DirqlAllocateVector(12), LEVEL_VECTOR(12));
+    DirqlFreeVector(LEVEL_VECTOR(12));
+    while (count != 0) {
+        DirqlFreeVector(taken[--count]);
+    }
+}
+
+TARGET_CASE("INT-4 SYS-6", one_lock_over_two_vectors, "smp=2 oracle=INT-1") {
+    static KSPIN_LOCK lock;
+    Begin();
+    KeInitializeSpinLock(&lock);
+    PKINTERRUPT first = ConnectTo(LEVEL_VECTOR(5), 8, HoldCpu, (PVOID)5, &lock, ALL_CPUS);
+    PKINTERRUPT second = ConnectTo(LEVEL_VECTOR(8), 8, HoldCpu, (PVOID)8, &lock, ALL_CPUS);
+    DirqlInterrupt(1, LEVEL_VECTOR(5));
+    WAIT_UNTIL(Inside == 1);
+    ULONG64 before = DirqlInterruptCount(1, LEVEL_VECTOR(8));
+    DirqlInterrupt(1, LEVEL_VECTOR(8)); /* on the CPU that holds: masked, or it would wait for itself */
+    if (TargetCpus() > 2) {
+        ULONG64 there = DirqlInterruptCount(2, LEVEL_VECTOR(8));
+        DirqlInterrupt(2, LEVEL_VECTOR(8));
+        WAIT_UNTIL(DirqlInterruptCount(2, LEVEL_VECTOR(8)) == there + 1);
+    }
+    for (ULONG i = 0; i < LONG_ENOUGH; i++) {
+        ASSERT_EQ(Inside, 1);
+        ASSERT_EQ(DirqlInterruptCount(1, LEVEL_VECTOR(8)), before);
+        YieldProcessor();
+    }
+    Release = 1;
+    WAIT_UNTIL(Finished == (TargetCpus() > 2 ? 3 : 2));
+    IoDisconnectInterrupt(first);
+    IoDisconnectInterrupt(second);
+    ASSERT_EQ(lock != 0, TRUE); /* it was this lock that they took */
+}
+
+TARGET_CASE("INT-4", without_a_lock_each_object_has_its_own, "smp=3") {
+    Begin();
+    PKINTERRUPT first = ConnectLevel(5, HoldCpu, NULL);
+    PKINTERRUPT second = ConnectLevel(8, HoldCpu, NULL);
+    DirqlInterrupt(1, LEVEL_VECTOR(5));
+    DirqlInterrupt(2, LEVEL_VECTOR(8));
+    WAIT_UNTIL(Inside == 2);
+    Release = 1;
+    WAIT_UNTIL(Finished == 2);
+    IoDisconnectInterrupt(first);
+    IoDisconnectInterrupt(second);
+}
+
+static NTSTATUS TryConnect(ULONG vector, KIRQL irql, KIRQL synchronize, PKSPIN_LOCK lock, KAFFINITY mask) {
+    PKINTERRUPT interrupt = (PKINTERRUPT)1;
+    NTSTATUS status =
+        IoConnectInterrupt(&interrupt, CountCall, NULL, lock, vector, irql, synchronize, Latched, FALSE, mask, FALSE);
+    if (NT_SUCCESS(status)) {
+        IoDisconnectInterrupt(interrupt);
+    } else {
+        ASSERT_EQ(interrupt, NULL);
+    }
+    return status;
+}
+
+TARGET_CASE("INT-5", synchronize_irql_is_not_below_irql, "") {
+    for (KIRQL synchronize = PASSIVE_LEVEL; synchronize <= HIGH_LEVEL; synchronize++) {
+        ASSERT_EQ(TryConnect(LEVEL_VECTOR(9), 9, synchronize, NULL, ALL_CPUS),
+                  synchronize < 9 ? STATUS_INVALID_PARAMETER : STATUS_SUCCESS);
+    }
+    ASSERT_EQ(TryConnect(LEVEL_VECTOR(9), 8, 9, NULL, ALL_CPUS), STATUS_INVALID_PARAMETER);
+    ASSERT_EQ(TryConnect(CLOCK_VECTOR, CLOCK_LEVEL, CLOCK_LEVEL, NULL, ALL_CPUS), STATUS_INVALID_PARAMETER);
+}
+
+TARGET_CASE("INT-6", a_mask_without_a_cpu_is_refused, "") {
+    ASSERT_EQ(TryConnect(LEVEL_VECTOR(9), 9, 9, NULL, 0), STATUS_INVALID_PARAMETER);
+    ASSERT_EQ(TryConnect(LEVEL_VECTOR(9), 9, 9, NULL, ~ALL_CPUS), STATUS_INVALID_PARAMETER);
+    ASSERT_EQ(TryConnect(LEVEL_VECTOR(9), 9, 9, NULL, 1), STATUS_SUCCESS);
+}
+
+/* On a CPU that the mask leaves out the vector is as good as not connected. */
+TARGET_CASE("INT-6", only_the_cpus_of_the_mask, "smp=2 violates=INT-ACCOUNT") {
+    ULONG vector = LEVEL_VECTOR(9);
+    ULONG cpus = TargetCpus();
+    for (ULONG only = 0; only < cpus; only++) {
+        PKINTERRUPT interrupt = ConnectTo(vector, 9, CountCall, NULL, NULL, (KAFFINITY)1 << only);
+        Begin();
+        for (ULONG cpu = 0; cpu < cpus; cpu++) {
+            ULONG64 before = DirqlInterruptCount(cpu, vector);
+            DirqlInterrupt(cpu, vector);
+            WAIT_UNTIL(DirqlInterruptCount(cpu, vector) == before + 1);
+            Settle(cpu);
+        }
+        IoDisconnectInterrupt(interrupt); /* nobody is in the chain any more */
+        ASSERT_EQ(Calls, 1);
+        ASSERT_EQ(Steps[0].Cpu, only);
+    }
+}
+
+static volatile LONG Disconnecting;
+
+static BOOLEAN NTAPI LingerInService(PKINTERRUPT Interrupt, PVOID ServiceContext) {
+    UNREFERENCED_PARAMETER(Interrupt);
+    UNREFERENCED_PARAMETER(ServiceContext);
+    InterlockedIncrement(&Inside);
+    WAIT_UNTIL(Disconnecting);
+    WaitLong();
+    InterlockedIncrement(&Finished);
+    return TRUE;
+}
+
+TARGET_CASE("INT-7", disconnecting_waits_for_the_service_routine, "smp=2") {
+    Begin();
+    Disconnecting = 0;
+    PKINTERRUPT interrupt = ConnectLevel(9, LingerInService, NULL);
+    DirqlInterrupt(1, LEVEL_VECTOR(9));
+    WAIT_UNTIL(Inside == 1);
+    Disconnecting = 1;
+    IoDisconnectInterrupt(interrupt);
+    ASSERT_EQ(Finished, 1);
+}
+
+/* Disconnected and connected again while it never stops coming: no call after the one, all calls after the other. */
+static volatile LONG Firing;
+static volatile LONG Connected;
+
+static VOID NTAPI FireOn(PVOID Context) {
+    while (Firing) {
+        DirqlInterrupt((ULONG)(ULONG_PTR)Context, LEVEL_VECTOR(9));
+        YieldProcessor();
+    }
+}
+
+static BOOLEAN NTAPI CallWhileConnected(PKINTERRUPT Interrupt, PVOID ServiceContext) {
+    UNREFERENCED_PARAMETER(Interrupt);
+    ASSERT_EQ((ULONG_PTR)ServiceContext, Connected);
+    InterlockedIncrement(&Calls);
+    return TRUE;
+}
+
+TARGET_CASE("INT-7", disconnecting_while_it_fires, "smp=2 violates=INT-ACCOUNT") {
+    Firing = 1;
+    DirqlStartOn(1, FireOn, (PVOID)1);
+    for (LONG round = 1; round <= 20; round++) {
+        Begin();
+        Connected = round;
+        PKINTERRUPT interrupt = ConnectLevel(9, CallWhileConnected, (PVOID)(LONG_PTR)round);
+        WAIT_UNTIL(Calls != 0);
+        IoDisconnectInterrupt(interrupt);
+        Connected = 0;
+        LONG calls = Calls;
+        for (ULONG i = 0; i < 200; i++) {
+            YieldProcessor();
+        }
+        ASSERT_EQ(Calls, calls);
+    }
+    ULONG64 taken = DirqlInterruptCount(1, LEVEL_VECTOR(9));
+    WAIT_UNTIL(DirqlInterruptCount(1, LEVEL_VECTOR(9)) != taken); /* so that one at least found nothing */
+    Firing = 0;
+    DirqlWaitFor(1);
+}
+
+static VOID Report(PKINTERRUPT interrupt, BOOLEAN active) {
+    IO_REPORT_INTERRUPT_ACTIVE_STATE_PARAMETERS parameters = {.Version = CONNECT_FULLY_SPECIFIED};
+    parameters.ConnectionContext.InterruptObject = interrupt;
+    if (active) {
+        IoReportInterruptActive(&parameters);
+    } else {
+        IoReportInterruptInactive(&parameters);
+    }
+}
+
+static VOID SendAndSee(ULONG cpu, ULONG vector, LONG calls) {
+    ULONG64 before = DirqlInterruptCount(cpu, vector);
+    LONG called = Calls;
+    DirqlInterrupt(cpu, vector);
+    WAIT_UNTIL(DirqlInterruptCount(cpu, vector) == before + 1);
+    Settle(cpu);
+    ASSERT_EQ(Calls, called + calls);
+}
+
+TARGET_CASE("INT-8", inactive_is_not_called, "violates=INT-ACCOUNT") {
+    Begin();
+    ULONG vector = LEVEL_VECTOR(10);
+    PKINTERRUPT interrupt = ConnectLevel(10, CountCall, NULL);
+    for (KIRQL irql = PASSIVE_LEVEL; irql <= DISPATCH_LEVEL; irql++) {
+        for (ULONG cpu = 0; cpu < TargetCpus() && cpu < 2; cpu++) {
+            SendAndSee(cpu, vector, 1); /* active from the start */
+            KIRQL old = RaiseTo(irql);
+            Report(interrupt, TRUE);
+            Report(interrupt, FALSE);
+            Report(interrupt, FALSE);
+            ASSERT_EQ(KeGetCurrentIrql(), irql);
+            KeLowerIrql(old);
+            SendAndSee(cpu, vector, 0);
+            old = RaiseTo(irql);
+            Report(interrupt, TRUE); /* once is enough, however often it was made inactive */
+            KeLowerIrql(old);
+            SendAndSee(cpu, vector, 1);
+        }
+    }
+    Report(interrupt, FALSE);
+    IoDisconnectInterrupt(interrupt); /* inactive as it is */
+}
+
+TARGET_CASE("INT-8", inactive_members_leave_the_others_alone, "") {
+    PKINTERRUPT chain[MEMBERS];
+    ConnectChain(chain, LevelSensitive);
+    Report(chain[0], FALSE);
+    Report(chain[2], FALSE);
+    AskChain(1, 0, 1, 1);
+    AssertSteps("13");
+    Report(chain[2], TRUE);
+    AskChain(1, 0, 1, 1);
+    AssertSteps("12");
+    DisconnectChain(chain);
+}
+
+TARGET_CASE("INT-8", inactive_waits_for_the_service_routine, "smp=2") {
+    Begin();
+    Disconnecting = 0;
+    PKINTERRUPT interrupt = ConnectLevel(10, LingerInService, NULL);
+    DirqlInterrupt(1, LEVEL_VECTOR(10));
+    WAIT_UNTIL(Inside == 1);
+    Disconnecting = 1;
+    Report(interrupt, FALSE);
+    ASSERT_EQ(Finished, 1);
+    IoDisconnectInterrupt(interrupt);
+}
+
+TARGET_CASE("INT-9", passive_level_interrupts, "") {
+    static KSPIN_LOCK lock;
+    KeInitializeSpinLock(&lock);
+    ASSERT_EQ(TryConnect(LEVEL_VECTOR(9), PASSIVE_LEVEL, PASSIVE_LEVEL, &lock, ALL_CPUS), STATUS_INVALID_PARAMETER);
+    ASSERT_EQ(TryConnect(LEVEL_VECTOR(9), PASSIVE_LEVEL, PASSIVE_LEVEL, NULL, ALL_CPUS), STATUS_NOT_SUPPORTED);
+}
+
+TARGET_CASE("INT-10", the_lock_is_held_at_synchronize_irql, "") {
+    Begin();
+    PKINTERRUPT interrupt = ConnectTo(LEVEL_VECTOR(6), 9, CountCall, NULL, NULL, ALL_CPUS);
+    for (KIRQL from = PASSIVE_LEVEL; from <= 9; from++) {
+        KIRQL base = RaiseTo(from);
+        KIRQL old = KeAcquireInterruptSpinLock(interrupt);
+        ASSERT_EQ(old, from);
+        ASSERT_EQ(KeGetCurrentIrql(), 9);
+        KeReleaseInterruptSpinLock(interrupt, old);
+        ASSERT_EQ(KeGetCurrentIrql(), from);
+        KeLowerIrql(base);
+    }
+    IoDisconnectInterrupt(interrupt);
+}
+
+TARGET_CASE("INT-10", the_service_routine_stays_out, "smp=2 oracle=INT-1") {
+    Begin();
+    ULONG vector = LEVEL_VECTOR(6);
+    PKINTERRUPT interrupt = ConnectLevel(6, CountCall, NULL);
+    KIRQL old = KeAcquireInterruptSpinLock(interrupt);
+    ULONG64 before = DirqlInterruptCount(1, vector);
+    DirqlInterrupt(1, vector);
+    DirqlInterrupt(0, vector);
+    WAIT_UNTIL(DirqlInterruptCount(1, vector) == before + 1);
+    for (ULONG i = 0; i < LONG_ENOUGH; i++) {
+        ASSERT_EQ(Calls, 0);
+        YieldProcessor();
+    }
+    KeReleaseInterruptSpinLock(interrupt, old);
+    WAIT_UNTIL(Calls == 2);
+    IoDisconnectInterrupt(interrupt);
+}
+
+/* CPUs ask for the lock one after the other while this one has it; then they are served in that order. */
+static VOID QueueInOrder(const ULONG *order, ULONG count) {
+    static KSPIN_LOCK lock;
+    Begin();
+    KeInitializeSpinLock(&lock);
+    PKINTERRUPT interrupt = ConnectTo(LEVEL_VECTOR(6), 6, CountCall, NULL, &lock, ALL_CPUS);
+    KIRQL old = KeAcquireInterruptSpinLock(interrupt);
+    USHORT drawn = TicketsDrawn(&lock);
+    for (ULONG i = 0; i < count; i++) {
+        DirqlInterrupt(order[i], LEVEL_VECTOR(6));
+        WAIT_UNTIL(TicketsDrawn(&lock) == (USHORT)(drawn + i + 1));
+    }
+    ASSERT_EQ(Calls, 0);
+    KeReleaseInterruptSpinLock(interrupt, old);
+    WAIT_UNTIL((ULONG)Calls == count);
+    IoDisconnectInterrupt(interrupt);
+    for (ULONG i = 0; i < count; i++) {
+        ASSERT_EQ(Steps[i].Cpu, order[i]);
+    }
+}
+
+TARGET_CASE("INT-11 SYS-9", first_come_first_served, "smp=3 oracle=INT-1") {
+    ULONG order[64];
+    ULONG others = TargetCpus() - 1;
+    for (ULONG turn = 0; turn < others; turn++) {
+        for (ULONG i = 0; i < others; i++) {
+            order[i] = (turn + i) % others + 1;
+        }
+        QueueInOrder(order, others);
+    }
+    for (ULONG i = 0; i < others; i++) {
+        order[i] = others - i;
+    }
+    QueueInOrder(order, others);
+}
+
+/* A release lets one in, and only when that one has left the next. */
+TARGET_CASE("SYS-9", a_release_lets_one_in, "smp=4 oracle=INT-1") {
+    static KSPIN_LOCK lock;
+    Begin();
+    KeInitializeSpinLock(&lock);
+    PKINTERRUPT interrupt = ConnectTo(LEVEL_VECTOR(6), 6, HoldCpu, NULL, &lock, ALL_CPUS);
+    KIRQL old = KeAcquireInterruptSpinLock(interrupt);
+    for (ULONG cpu = 1; cpu < 4; cpu++) {
+        DirqlInterrupt(cpu, LEVEL_VECTOR(6));
+        WAIT_UNTIL(TicketsDrawn(&lock) == cpu + 1);
+    }
+    KeReleaseInterruptSpinLock(interrupt, old);
+    WAIT_UNTIL(Inside == 1);
+    for (ULONG i = 0; i < LONG_ENOUGH; i++) {
+        ASSERT_EQ(Inside, 1);
+        YieldProcessor();
+    }
+    ASSERT_EQ(StepCount, 1);
+    Release = 1;
+    WAIT_UNTIL(Finished == 3);
+    IoDisconnectInterrupt(interrupt);
+}
+
+TARGET_DRIVER
