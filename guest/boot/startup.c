@@ -9,6 +9,7 @@
 #include "../mm/mi.h"
 #include "../monitor/monitor.h"
 #include "../trace/trace.h"
+#include "../verifier/vf.h"
 
 #define KI_STACK_PAGES           8
 #define KI_EMERGENCY_STACK_PAGES 2
@@ -93,6 +94,7 @@ VOID KiSystemStartup(ULONG64 boot_block, ULONG64 pvh_start_info) {
     KiConnectDpcInterrupt();
     KiConnectClock();
     KiConnectIpi();
+    VfInitialize();
     MonitorInitialize();
     KiPcr[0].Prcb.Running = TRUE;
     trace(TraceCpuStart, lapic_id(), 0);

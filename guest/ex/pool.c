@@ -8,6 +8,7 @@
 
 #include "../ke/ki.h"
 #include "../mm/mi.h"
+#include "../verifier/vf.h"
 
 #define POOL_CLASSES        7 /* 32, 64, ... 2048 bytes, header included */
 #define POOL_SMALLEST_SHIFT 5
@@ -99,6 +100,12 @@ PVOID NTAPI ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULON
 }
 NT_EXPORT(ExAllocatePoolWithTag);
 
+static ULONG64 ExpBlockBytes(const POOL_HEADER *header) {
+    ULONG64 bytes = header->Size >= POOL_CLASSES ? (header->Size - POOL_CLASSES) << PAGE_SHIFT
+                                                 : 1ull << (header->Size + POOL_SMALLEST_SHIFT);
+    return bytes - sizeof *header;
+}
+
 VOID NTAPI ExFreePoolWithTag(PVOID P, ULONG Tag) {
     POOL_HEADER *header = (POOL_HEADER *)P - 1;
     if (header->Check != POOL_LIVE) {
@@ -112,6 +119,7 @@ VOID NTAPI ExFreePoolWithTag(PVOID P, ULONG Tag) {
         KeBugCheckEx(BAD_POOL_CALLER, 0xa, (ULONG64)P, header->Tag, Tag);
     }
     __atomic_sub_fetch(&ExpBlocks, 1, __ATOMIC_RELAXED);
+    VfReleaseStorage((ULONG64)P, ExpBlockBytes(header));
     header->Check = POOL_FREE;
     if (header->Size >= POOL_CLASSES) {
         ULONG64 physical;

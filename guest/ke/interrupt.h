@@ -23,6 +23,10 @@ C_ASSERT(sizeof(KI_INTERRUPT_LOCK) == sizeof(KSPIN_LOCK));
 VOID KiAcquireInterruptLock(PKSPIN_LOCK lock, ULONG64 caller);
 VOID KiReleaseInterruptLock(PKSPIN_LOCK lock, ULONG64 caller);
 
+/* ke/synchronize.c: KeSynchronizeExecution; `shown` is what the trace names as the routine. */
+BOOLEAN KiSynchronizeExecution(PKINTERRUPT interrupt, PKSYNCHRONIZE_ROUTINE shown, PKSYNCHRONIZE_ROUTINE routine,
+                               PVOID context, ULONG64 caller);
+
 typedef struct _KI_INTERRUPT_PARAMETERS {
     PKSERVICE_ROUTINE ServiceRoutine; /* or */
     PKMESSAGE_SERVICE_ROUTINE MessageServiceRoutine;

@@ -8,32 +8,36 @@
 
 #include "../trace/trace.h"
 
-BOOLEAN NTAPI KeSynchronizeExecution(PKINTERRUPT Interrupt, PKSYNCHRONIZE_ROUTINE SynchronizeRoutine,
-                                     PVOID SynchronizeContext) {
-    KIRQL level = Interrupt->Parameters.SynchronizeIrql;
-    trace(TraceSyncRequest, (ULONG64)Interrupt, (ULONG64)SynchronizeRoutine);
+BOOLEAN KiSynchronizeExecution(PKINTERRUPT interrupt, PKSYNCHRONIZE_ROUTINE shown, PKSYNCHRONIZE_ROUTINE routine,
+                               PVOID context, ULONG64 caller) {
+    KIRQL level = interrupt->Parameters.SynchronizeIrql;
+    trace(TraceSyncRequest, (ULONG64)interrupt, (ULONG64)shown);
     if (MUTANT(SyncAtDispatch, "SYN-1 SYN-2", "a synchronised routine runs at DISPATCH_LEVEL")) {
         level = DISPATCH_LEVEL;
     }
-    KIRQL old = KiRaiseIrql(level, KI_CALLER);
+    KIRQL old = KiRaiseIrql(level, caller);
     BOOLEAN lock = !MUTANT(SyncWithoutLock, "SYN-3", "a synchronised routine runs without the interrupt spin lock");
     if (lock) {
-        KiAcquireInterruptLock(Interrupt->ActualLock, KI_CALLER);
+        KiAcquireInterruptLock(interrupt->ActualLock, caller);
     }
-    trace(TraceSyncEnter, (ULONG64)Interrupt, (ULONG64)SynchronizeRoutine);
-    BOOLEAN value = SynchronizeRoutine(SynchronizeContext);
-    trace(TraceSyncExit, (ULONG64)Interrupt, value);
+    trace(TraceSyncEnter, (ULONG64)interrupt, (ULONG64)shown);
+    BOOLEAN value = routine(context);
+    trace(TraceSyncExit, (ULONG64)interrupt, value);
     if (lock) {
-        KiReleaseInterruptLock(Interrupt->ActualLock, KI_CALLER);
+        KiReleaseInterruptLock(interrupt->ActualLock, caller);
     }
     if (!MUTANT(SyncKeepsIrql, "SYN-1", "KeSynchronizeExecution returns at SynchronizeIrql")) {
-        KiLowerIrql(old, KI_CALLER);
+        KiLowerIrql(old, caller);
     }
-    trace(TraceSyncReturn, (ULONG64)Interrupt, value);
+    trace(TraceSyncReturn, (ULONG64)interrupt, value);
     if (MUTANT(SyncValueIsTruth, "SYN-1", "KeSynchronizeExecution returns TRUE for any other true value")) {
         value = value != FALSE;
     }
     return value;
+}
+BOOLEAN NTAPI KeSynchronizeExecution(PKINTERRUPT Interrupt, PKSYNCHRONIZE_ROUTINE SynchronizeRoutine,
+                                     PVOID SynchronizeContext) {
+    return KiSynchronizeExecution(Interrupt, SynchronizeRoutine, SynchronizeRoutine, SynchronizeContext, KI_CALLER);
 }
 NT_EXPORT(KeSynchronizeExecution);
 

@@ -16,3 +16,12 @@ PVOID LdrFindExport(const char *name) {
     }
     return NULL;
 }
+
+const char *LdrNameOf(PVOID address) {
+    for (const KI_EXPORT *export = KiExportsStart; export < KiExportsEnd; export++) {
+        if (export->Address == address) {
+            return export->Name;
+        }
+    }
+    return NULL;
+}

@@ -4,13 +4,12 @@
  * is used: the bytes come from outside. Sections are copied by the guest itself, since code that the host wrote into RAM
  * could be stale in the emulator's translation cache; then each section gets its own protection, write or execute.
  */
-#include "ldr.h"
-
-#include <ntimage.h>
+#include "work.h"
 
 #include "../ke/ki.h"
 #include "../mm/mi.h"
 #include "../trace/trace.h"
+#include "../verifier/vf.h"
 
 LDR_IMAGE LdrImages[MAXIMUM_IMAGES];
 
@@ -18,19 +17,6 @@ LDR_IMAGE LdrImages[MAXIMUM_IMAGES];
 /* Kinds of base relocation (PE Format, ".reloc"): filler, and a 64-bit address. */
 #define RELOCATION_ABSOLUTE 0
 #define RELOCATION_DIR64    10
-
-typedef struct _LDR_WORK {
-    UCHAR *Base; /* where the image is mapped, writable until it is protected */
-    const IMAGE_NT_HEADERS64 *Headers;
-    const IMAGE_SECTION_HEADER *Sections;
-    ULONG64 Size; /* bytes mapped */
-    ULONG64 Pages;
-    ULONG64 Physical;
-} LDR_WORK;
-
-static BOOLEAN LdrWithin(ULONG64 limit, ULONG64 offset, ULONG64 bytes) {
-    return offset <= limit && bytes <= limit - offset;
-}
 
 static NTSTATUS LdrCheckHeaders(const UCHAR *file, ULONG64 bytes, LDR_WORK *work) {
     const IMAGE_DOS_HEADER *dos = (const IMAGE_DOS_HEADER *)file;
@@ -111,12 +97,6 @@ static VOID LdrCopySections(const UCHAR *file, const LDR_WORK *work) {
     }
 }
 
-static const IMAGE_DATA_DIRECTORY *LdrDirectory(const LDR_WORK *work, ULONG index) {
-    const IMAGE_DATA_DIRECTORY *directory = &work->Headers->OptionalHeader.DataDirectory[index];
-    BOOLEAN present = index < work->Headers->OptionalHeader.NumberOfRvaAndSizes && directory->Size != 0;
-    return present ? directory : NULL;
-}
-
 static NTSTATUS LdrRelocate(const LDR_WORK *work) {
     ULONG64 delta = (ULONG64)work->Base - work->Headers->OptionalHeader.ImageBase;
     const IMAGE_DATA_DIRECTORY *directory = LdrDirectory(work, IMAGE_DIRECTORY_ENTRY_BASERELOC);
@@ -152,69 +132,6 @@ static NTSTATUS LdrRelocate(const LDR_WORK *work) {
         offset += block.SizeOfBlock;
     }
     return STATUS_SUCCESS;
-}
-
-/* A NUL-terminated string inside the image, NULL if it does not end there. */
-static const char *LdrString(const LDR_WORK *work, ULONG64 offset) {
-    for (ULONG64 i = offset; i < work->Size; i++) {
-        if (work->Base[i] == 0) {
-            return (const char *)work->Base + offset;
-        }
-    }
-    return NULL;
-}
-
-static NTSTATUS LdrResolveModule(const LDR_WORK *work, const IMAGE_IMPORT_DESCRIPTOR *import, const char *image) {
-    ULONG64 slot = import->FirstThunk;
-    ULONG64 lookup = import->OriginalFirstThunk != 0 ? import->OriginalFirstThunk : import->FirstThunk;
-    const char *module = LdrString(work, import->Name);
-    NTSTATUS status = STATUS_SUCCESS;
-    for (;; slot += sizeof(ULONG64), lookup += sizeof(ULONG64)) {
-        if (module == NULL || !LdrWithin(work->Size, lookup, sizeof(ULONG64)) ||
-            !LdrWithin(work->Size, slot, sizeof(ULONG64))) {
-            return STATUS_INVALID_IMAGE_FORMAT;
-        }
-        ULONG64 thunk = *(const ULONG64 *)(work->Base + lookup);
-        if (thunk == 0) {
-            return status;
-        }
-        if (IMAGE_SNAP_BY_ORDINAL64(thunk)) {
-            DbgPrint("ldr: %s imports ordinal %I64u of %s: only imports by name can be resolved\n", image,
-                     IMAGE_ORDINAL64(thunk), module);
-            status = STATUS_ORDINAL_NOT_FOUND;
-            continue;
-        }
-        const char *name = LdrString(work, thunk + FIELD_OFFSET(IMAGE_IMPORT_BY_NAME, Name));
-        if (name == NULL) {
-            return STATUS_INVALID_IMAGE_FORMAT;
-        }
-        PVOID address = LdrFindExport(name);
-        if (address == NULL) {
-            DbgPrint("ldr: %s imports %s!%s, which this kernel does not export\n", image, module, name);
-            status = STATUS_PROCEDURE_NOT_FOUND;
-            continue;
-        }
-        *(PVOID *)(work->Base + slot) = address;
-    }
-}
-
-static NTSTATUS LdrResolveImports(const LDR_WORK *work, const char *name) {
-    const IMAGE_DATA_DIRECTORY *directory = LdrDirectory(work, IMAGE_DIRECTORY_ENTRY_IMPORT);
-    NTSTATUS status = STATUS_SUCCESS;
-    if (directory == NULL) {
-        return STATUS_SUCCESS;
-    }
-    for (ULONG64 offset = directory->VirtualAddress;; offset += sizeof(IMAGE_IMPORT_DESCRIPTOR)) {
-        if (!LdrWithin(work->Size, offset, sizeof(IMAGE_IMPORT_DESCRIPTOR))) {
-            return STATUS_INVALID_IMAGE_FORMAT;
-        }
-        const IMAGE_IMPORT_DESCRIPTOR *import = (const VOID *)(work->Base + offset);
-        if (import->Name == 0) {
-            return status;
-        }
-        NTSTATUS one = LdrResolveModule(work, import, name);
-        status = NT_SUCCESS(one) ? status : one;
-    }
 }
 
 static NTSTATUS LdrProtect(const LDR_WORK *work) {
@@ -289,6 +206,7 @@ NTSTATUS LdrLoadImage(const UCHAR *file, ULONG64 bytes, const char *name, LDR_IM
 
 VOID LdrUnloadImage(LDR_IMAGE *image) {
     ULONG64 base = image->Base;
+    VfReleaseStorage(base, image->Size);
     trace(TraceImageUnload, base, image->Size);
     image->Base = 0;
     LdrUnmap(base, BYTES_TO_PAGES(image->Size));

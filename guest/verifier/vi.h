@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside the verifier: violations, stacks, the table of locks, what each CPU holds. A family of rules has its file: spin.c,
+ * queued.c, readwrite.c, interlocked.c, interrupt.c, irql.c, contract.c.
+ */
+#pragma once
+
+#include "../ke/locks.h"
+#include "verified.h"
+#include "vf.h"
+
+/* First parameters of 0xC4 (bug-check-0xc4). */
+#define VI_RAISE_BAD           0x30    /* current IRQL, requested */
+#define VI_LOWER_BAD           0x31    /* current IRQL, requested, 1: inside a DPC */
+#define VI_RELEASE_IRQL        0x32    /* current IRQL, lock */
+#define VI_KERNEL_RELEASE_IRQL 0x35    /* current IRQL, lock, old IRQL */
+#define VI_QUEUED_RELEASE_IRQL 0x36    /* current IRQL, lock, old IRQL */
+#define VI_DPC_ACQUIRE_IRQL    0x40    /* current IRQL, lock */
+#define VI_DPC_RELEASE_IRQL    0x41    /* current IRQL, lock */
+#define VI_ACQUIRE_IRQL        0x42    /* current IRQL, lock */
+#define VI_SELF_DEADLOCK       0x1000  /* lock */
+#define VI_ORDER               0x1001  /* lock; here also: the lock that was held */
+#define VI_UNINITIALIZED       0x1002  /* lock; here also: its value */
+#define VI_RELEASE_ORDER       0x1003  /* lock, the lock that should have gone first */
+#define VI_INITIALIZED_TWICE   0x1005  /* lock */
+#define VI_NOT_ACQUIRED        0x1007  /* lock */
+#define VI_ACQUIRE_MISMATCH    0x1008  /* lock */
+#define VI_RELEASE_MISMATCH    0x1009  /* lock */
+#define VI_FREED_LOCK          0x100b  /* lock, owner */
+#define VI_RULE_QUEUED_LOCK    0x40006 /* text; here also: the handle */
+#define VI_RULE_SPIN_LOCK      0x40009 /* text; here also: lock */
+
+/* The DDK headers lack its name. */
+#define DRIVER_VERIFIER_DETECTED_VIOLATION 0xc4
+
+typedef enum _VI_KIND {
+    ViSpin = 1,
+    ViQueued,
+    ViReadWrite,
+    ViInterrupt,
+} VI_KIND;
+
+/* Which routine took a lock: it says which one releases it. */
+typedef enum _VI_FORM {
+    ViRaise = 1, /* raises to DISPATCH_LEVEL */
+    ViAtDpc,     /* leaves the IRQL */
+    ViForDpc,
+    ViToSynch,
+    ViInterlocked, /* takes and releases at HIGH_LEVEL, inside the routine */
+    ViService,     /* the system, for an ISR or KeSynchronizeExecution */
+    ViInterruptLock,
+} VI_FORM;
+
+/* One acquisition, from the call on. */
+typedef struct _VI_REQUEST {
+    ULONG64 Lock;
+    ULONG64 Handle; /* queued locks */
+    VI_KIND Kind;
+    VI_FORM Form;
+    KIRQL Irql;     /* the caller's */
+    KIRQL HeldIrql; /* at which the lock is held */
+    BOOLEAN Shared;
+    BOOLEAN Tries; /* does not wait: makes no deadlock */
+    ULONG64 Stack[VF_STACK_FRAMES];
+} VI_REQUEST;
+
+/* violation.c: does not return. site: where it was noticed, NULL: the caller is the CPU itself. */
+VOID ViReport(ULONG code, ULONG64 p1, ULONG64 p2, ULONG64 p3, ULONG64 p4, const char *text, const VI_REQUEST *request)
+    __attribute__((noreturn));
+/* With further sites, kept by the caller in its own VF_VIOLATION. */
+VOID ViReportSites(const VF_VIOLATION *violation) __attribute__((noreturn));
+VOID ViFillSite(VF_SITE *site, const VI_REQUEST *request);
+VOID ViCaptureStack(ULONG64 *stack, ULONG64 frame); /* frame: address of a saved RBP, the return address above it */
+
+#define VI_FRAME ((ULONG64)__builtin_frame_address(0))
+/* Of a checked form: everything that is known at its call. */
+VI_REQUEST ViRequest(ULONG64 lock, VI_KIND kind, VI_FORM form, ULONG64 frame);
+
+/* held.c: what this CPU holds, innermost last. Its own CPU alone looks at it. */
+VOID ViPushHeld(const VI_REQUEST *request);
+VI_REQUEST *ViFindHeld(ULONG64 lock); /* NULL: not held by this CPU */
+VI_REQUEST *ViHeld(ULONG index);      /* NULL: there are fewer */
+ULONG ViHeldCount(VOID);
+BOOLEAN ViHoldsInterruptLock(VOID);
+VOID ViPopHeld(VI_REQUEST *held);
+VOID ViForgetHeld(VOID);
+
+/* table.c: what is known of each lock, over all CPUs. */
+VOID ViBeforeAcquire(const VI_REQUEST *request); /* recursion, kind, first use, order, IRQL of the lock */
+VOID ViAfterAcquire(const VI_REQUEST *request);
+VOID ViBeforeRelease(const VI_REQUEST *held);
+VOID ViCheckContext(const VI_REQUEST *request, BOOLEAN at_dpc); /* IRQL of an acquisition; no ISR (SPIN-5, SPIN-12) */
+BOOLEAN ViIsHeldElsewhere(ULONG64 lock, ULONG *cpu);
+VOID ViInitializeLock(PKSPIN_LOCK lock, ULONG64 frame);
+VOID ViForgetLocks(VOID);
+
+/* release.c: each reports what is wrong. The held lock, NULL only in a mutant. */
+VI_REQUEST *ViCheckRelease(ULONG64 lock, VI_KIND kind, VI_FORM form, ULONG64 frame);
+VOID ViCheckReleaseIrql(ULONG64 lock, ULONG code, KIRQL new_irql, ULONG64 frame); /* code: the one to report by */
+/* IRQL goes to new_irql by the release of a lock, or (NULL) by itself. */
+VOID ViCheckLower(VI_REQUEST *released, KIRQL new_irql, ULONG64 frame);
+/* What all releases do when all is well: the lock is known as free before it is. */
+VOID ViForgetHolding(VI_REQUEST *held);
+
+/* contract.c: boot CPU, once. */
+VOID ViFindContractTargets(VOID);
+
+/* order.c: under the table's lock. Nodes are entries of the table. */
+#define VI_NO_EDGE 0xffffu
+BOOLEAN ViAddOrder(ULONG held, ULONG wanted, const VI_REQUEST *holder, const VI_REQUEST *request,
+                   VF_VIOLATION *violation); /* FALSE: it closes a cycle, which the violation then shows */
+VOID ViDropOrder(ULONG node);
+VOID ViForgetOrder(VOID);
+ULONG64 ViLockAddress(ULONG node);
+ULONG *ViFirstEdge(ULONG node);
+#define VI_LOCKS 1024

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the guest's verifier says of a violation: its bugcheck in words, and where the locks were taken that it is about."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dirql.errors import DirqlError
+from dirql.guest.ntstatus import bugcheck_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dirql.guest.memory import GuestMemory, View
+    from dirql.guest.state import BugCheckRecord
+    from dirql.guest.symbols import Symbolizer
+
+VIOLATION = 0xC4
+"""DRIVER_VERIFIER_DETECTED_VIOLATION"""
+
+_FRAMES = 6
+_SITES = 8
+
+_MEANINGS = {
+    0x02: "nonpaged pool is allocated at IRQL {p2}, above DISPATCH_LEVEL",
+    0x12: "nonpaged pool is freed at IRQL {p2}, above DISPATCH_LEVEL",
+    0x30: "IRQL is raised from {p2} to {p3}",
+    0x31: "IRQL is lowered from {p2} to {p3}",
+    0x32: "spin lock released at IRQL {p2}, other than DISPATCH_LEVEL",
+    0x35: "spin lock released at IRQL {p2}, other than it is held at",
+    0x36: "queued spin lock released at IRQL {p2}, other than it is held at",
+    0x40: "spin lock acquired at IRQL {p2}, below DISPATCH_LEVEL, by a routine for DISPATCH_LEVEL",
+    0x41: "spin lock released at IRQL {p2}, below DISPATCH_LEVEL, by a routine for DISPATCH_LEVEL",
+    0x42: "spin lock acquired at IRQL {p2}, above DISPATCH_LEVEL",
+    0x73: "MmMapIoSpace at IRQL {p2}, above DISPATCH_LEVEL",
+    0x7B: "MmUnmapIoSpace at IRQL {p2}, above APC_LEVEL",
+    0x1000: "self-deadlock",
+    0x1001: "lock hierarchy violation",
+    0x1002: "spin lock used without having been initialised: it holds {p3:#x}",
+    0x1003: "locks released in the wrong order",
+    0x1005: "spin lock initialised more than once",
+    0x1007: "spin lock released that was not acquired",
+    0x1008: "spin lock acquired by a routine that does not fit it",
+    0x1009: "spin lock released by a routine that does not fit it",
+    0x100B: "storage freed with a spin lock in it that is held",
+    0x20003: "DDI rule IrqlDispatch, at IRQL {p3}",
+    0x2000A: "DDI rule IrqlIoPassive, at IRQL {p3}",
+    0x2000F: "DDI rule IrqlKeApcLte, at IRQL {p3}",
+    0x20011: "DDI rule IrqlKeDispatchLte, at IRQL {p3}",
+    0x40006: "DDI rule QueuedSpinLock",
+    0x40009: "DDI rule SpinLock",
+}
+
+
+def meaning(parameters: tuple[int, int, int, int]) -> str:
+    """Say what the parameters of a 0xC4 mean.
+
+    Args:
+        parameters: all four; the first says what kind of violation it is (Microsoft's bug-check-0xc4).
+
+    Returns:
+        A clause without a full stop; the number alone where it is not known.
+    """
+    first, *others = parameters
+    text = _MEANINGS.get(first, f"violation {first:#x}")
+    return text.format(**{f"p{number}": value for number, value in enumerate(others, 2)})
+
+
+def describe(record: BugCheckRecord, memory: GuestMemory, symbols: Symbolizer) -> str:
+    """Return what a bugcheck's message says, with the verifier's findings where it was the verifier's.
+
+    Args:
+        record: the bugcheck.
+        memory: the guest's memory, as the bugcheck left it.
+        symbols: names addresses; it knows the images that are loaded.
+
+    Returns:
+        The record's own message where the verifier had no part in it; else a first line that says what is wrong, and one
+        paragraph for each place that it is about.
+    """
+    violation = memory.variable("VfViolation", "VF_VIOLATION")
+    found = tuple(violation.get("Parameter", at) for at in range(4))
+    if violation.get("Code") != record.code or found != record.parameters:
+        return record.message
+    head = record.message
+    if record.code == VIOLATION:
+        first = record.parameters[0]
+        head = f"{bugcheck_name(record.code)} (0xC4/{first:#x}): {meaning(record.parameters)}, on CPU {record.processor}"
+    lines = [head]
+    try:
+        lines.append(f"  {memory.string(violation.get('Text'))}")
+        for at in range(min(violation.get("SiteCount"), _SITES)):
+            lines.extend(_site(violation.inner("Site", at), symbols))
+    except DirqlError:
+        lines.append("  the verifier's record of it cannot be read")
+    return "\n".join(lines)
+
+
+def lock_name(address: int, symbols: Symbolizer) -> str:
+    """Name a lock by the variable that it is, or is in: `driver.sys!Name+0x8`; by its address where it is none."""
+    module = symbols.module(address)
+    if module is None or module.image is None:
+        return f"{address:#x}"
+    linked = address - module.offset
+    before = [(v.address, name) for name, v in module.image.debug.variables.items() if v.address <= linked]
+    if not before:
+        return f"{address:#x}"
+    start, name = max(before)
+    return f"{module.name}!{name}" + (f"+{linked - start:#x}" if linked != start else "")
+
+
+def _site(site: View, symbols: Symbolizer) -> Iterator[str]:
+    lock, held = site.get("Lock"), site.get("Held")
+    name = lock_name(lock, symbols) if lock else "this call"
+    yield f"  {name}: CPU {site.get('Cpu')}, IRQL {site.get('Irql')}"
+    yield from _stack(site, "Stack", symbols)
+    if held:
+        yield f"    while holding {lock_name(held, symbols)}, taken"
+        yield from _stack(site, "HeldStack", symbols)
+
+
+def _stack(site: View, field: str, symbols: Symbolizer) -> Iterator[str]:
+    for at in range(_FRAMES):
+        address = site.get(field, at)
+        if not address:
+            break
+        yield f"      from {symbols.where(address, returned=True)}"
