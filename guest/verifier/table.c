@@ -169,7 +169,7 @@ static const char *ViMixed(VI_KIND known) {
 }
 
 static BOOLEAN ViKindFits(VI_KIND known, VI_KIND asked) {
-    return known == asked ||
+    return known == asked || known == ViUnknown ||
         MUTANT(VfMixesKinds, "QSL-5", "the verifier lets one lock be taken by routines of two kinds");
 }
 
@@ -212,6 +212,7 @@ VOID ViBeforeAcquire(const VI_REQUEST *request) {
     }
     if (lock != NULL) {
         lock->LastUse = ++ViUses;
+        lock->Kind = request->Kind;
         if ((!request->Tries && !ViCheckOrder(lock, request, &violation)) ||
             (request->Kind != ViInterrupt && !ViCheckIrqlOfLock(lock, request, &violation))) {
             ViLeaveAndReport(irql, &violation);
@@ -271,7 +272,7 @@ VOID ViInitializeLock(PKSPIN_LOCK address, ULONG64 frame) {
     if (lock != NULL) { /* known from before its storage was given to something else */
         ViForget(lock);
     }
-    lock = ViInsert(request.Lock, 0);
+    lock = ViInsert(request.Lock, ViUnknown);
     if (lock != NULL) {
         lock->Initialized = TRUE;
         lock->LastUse = ++ViUses;

@@ -72,7 +72,7 @@ typedef struct _VF_VIOLATION {
     const char *Text; /* what was done that is forbidden */
     ULONG64 SiteCount;
     VF_SITE
-        Site[VF_MAXIMUM_SITES]; /* the first is where it was noticed; in a cycle each other is a link that closes it */
+    Site[VF_MAXIMUM_SITES]; /* the first is where it was noticed; in a cycle each other is a link that closes it */
 } VF_VIOLATION;
 
 extern VF_VIOLATION VfViolation;

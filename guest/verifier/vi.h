@@ -34,6 +34,7 @@
 #define DRIVER_VERIFIER_DETECTED_VIOLATION 0xc4
 
 typedef enum _VI_KIND {
+    ViUnknown = 0, /* initialised, not taken yet */
     ViSpin = 1,
     ViQueued,
     ViReadWrite,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the guest's verifier says of a violation: its bugcheck in words, and where the locks were taken that it is about."""
+"""What the guest's verifier says of a violation: its bugcheck in words, and where the locks in question were taken."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def describe(record: BugCheckRecord, memory: GuestMemory, symbols: Symbolizer) -
         symbols: names addresses; it knows the images that are loaded.
 
     Returns:
-        The record's own message where the verifier had no part in it; else a first line that says what is wrong, and one
+        The record's own message where the verifier had no part in it; else a first line that says what is wrong, and a
         paragraph for each place that it is about.
     """
     violation = memory.variable("VfViolation", "VF_VIOLATION")
@@ -85,7 +85,9 @@ def describe(record: BugCheckRecord, memory: GuestMemory, symbols: Symbolizer) -
     head = record.message
     if record.code == VIOLATION:
         first = record.parameters[0]
-        head = f"{bugcheck_name(record.code)} (0xC4/{first:#x}): {meaning(record.parameters)}, on CPU {record.processor}"
+        head = (
+            f"{bugcheck_name(record.code)} (0xC4/{first:#x}): {meaning(record.parameters)}, on CPU {record.processor}"
+        )
     lines = [head]
     try:
         lines.append(f"  {memory.string(violation.get('Text'))}")
@@ -122,6 +124,6 @@ def _site(site: View, symbols: Symbolizer) -> Iterator[str]:
 def _stack(site: View, field: str, symbols: Symbolizer) -> Iterator[str]:
     for at in range(_FRAMES):
         address = site.get(field, at)
-        if not address:
-            break
+        if not address or (at and symbols.module(address) is symbols.modules[0]):
+            break  # what of the kernel called the driver is in the stacks of the CPUs
         yield f"      from {symbols.where(address, returned=True)}"
