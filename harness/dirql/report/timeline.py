@@ -34,6 +34,8 @@ COLOURS = {
     Kind.ISR: "#e69f00",
     Kind.SYNC: "#cc79a7",
     Kind.SYSTEM_INTERRUPT: "#0072b2",
+    Kind.THREADED_DPC: "#56b4e9",
+    Kind.IPI_CALL: "#d55e00",
 }
 NAMES = {
     Kind.IDLE: "idle",
@@ -44,6 +46,8 @@ NAMES = {
     Kind.ISR: "ISR",
     Kind.SYNC: "synchronised routine",
     Kind.SYSTEM_INTERRUPT: "clock, IPI",
+    Kind.THREADED_DPC: "threaded DPC",
+    Kind.IPI_CALL: "called on all CPUs",
 }
 WRONG = "#c1121f"
 INK = "#333333"

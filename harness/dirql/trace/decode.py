@@ -39,7 +39,6 @@ class Trace:
 
     def __init__(self, per_cpu: Sequence[Records], meta: TraceMeta) -> None:
         self.meta = meta
-        self.symbols = SymbolTable(meta.symbols)
         self.gaps = tuple(_gaps(cpu, records, _before(meta, cpu)) for cpu, records in enumerate(per_cpu))
         times = [_monotone(records["Time"]) for records in per_cpu]
         if meta.horizon is not None:
@@ -66,6 +65,11 @@ class Trace:
     def __len__(self) -> int:
         """Return the number of records."""
         return len(self.time)
+
+    @cached_property
+    def symbols(self) -> SymbolTable:
+        """Names for the addresses in the records."""
+        return SymbolTable(self.meta.symbols)
 
     @cached_property
     def records(self) -> Records:
@@ -104,9 +108,9 @@ class Trace:
         return self.by_cpu[self._block[cpu.astype(np.int64) + 1] - 1]
 
     def where(self, *names: str) -> Indices:
-        """Return the indices of all records of the named events, in order."""
+        """Return the indices of all records of the named events, in order. An older guest may lack some of them."""
         order, bounds = self._by_event
-        numbers = [self.meta.events[name] for name in names]
+        numbers = [self.meta.events[name] for name in names if name in self.meta.events]
         parts = [order[bounds[number] : bounds[number + 1]] for number in numbers if number + 1 < len(bounds)]
         if len(parts) == 1:
             return parts[0]
@@ -114,7 +118,7 @@ class Trace:
 
     def are(self, index: Indices, name: str) -> Flags:
         """Return, for each record given by its index, whether it is of the named event."""
-        chosen: Flags = self.event[index] == self.meta.events[name]
+        chosen: Flags = self.event[index] == self.meta.events.numbers.get(name, -1)
         return chosen
 
     @cached_property
@@ -125,7 +129,8 @@ class Trace:
 
     def recorded(self, *names: str) -> bool:
         """Tell whether all the named events were recorded all the time."""
-        return all(self.meta.mask >> self.meta.events[name] & 1 for name in names)
+        known = self.meta.events.numbers
+        return all(name in known and self.meta.mask >> known[name] & 1 for name in names)
 
     def ns(self, ticks: Indices) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
         """Convert ticks to ns."""

@@ -23,6 +23,8 @@ from dirql.trace.intervals import Contexts, factorize, stable_groups
 from dirql.trace.schema import Flags, Indices
 
 SEARCH_STEPS = 20_000
+STARTS = ("DpcStart", "ThreadedDpcStart")
+"""What takes a DPC off its queue to run it."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,12 @@ class DpcRuns:
 
     Attributes:
         insert: insertions that returned TRUE.
-        taken: for each, the DpcStart or DpcRemove that took it off the queue; -1 while queued when the trace ends.
+        taken: for each, the start or DpcRemove that took it off the queue; -1 while queued when the trace ends.
         requeued: insertions that returned TRUE although the DPC was queued.
-        orphans: DpcStart records without an insertion.
-        inherited: DpcStart records that were queued before the trace began.
+        orphans: starts without an insertion.
+        inherited: starts that were queued before the trace began.
         refused: insertions that returned FALSE although the DPC was not queued.
+        unqueued: removals that returned TRUE although the DPC was not queued.
     """
 
     insert: Indices
@@ -44,12 +47,13 @@ class DpcRuns:
     orphans: Indices
     inherited: Indices
     refused: Indices
+    unqueued: Indices
 
     def runs(self, trace: Trace) -> tuple[Indices, Indices]:
-        """Return the insertions that led to a run, and the DpcStart of each."""
+        """Return the insertions that led to a run, and the start of each, threaded or not."""
         done = self.taken >= 0
         insert, taken = self.insert[done], self.taken[done]
-        started = trace.event[taken] == trace.meta.events["DpcStart"]
+        started = starts(trace, taken)
         return insert[started], taken[started]
 
 
@@ -60,10 +64,10 @@ def dpc_runs(trace: Trace, in_frames: Contexts) -> DpcRuns:
         trace: the trace.
         in_frames: the context of each record among the interrupts above DISPATCH_LEVEL.
     """
-    index = trace.where("DpcInsert", "DpcStart", "DpcRemove")
-    insert_event, start_event = trace.meta.events["DpcInsert"], trace.meta.events["DpcStart"]
+    index = trace.where("DpcInsert", *STARTS, "DpcRemove")
+    insert_event = trace.meta.events["DpcInsert"]
     event = trace.event[index]
-    effective = (event == start_event) | ((trace.arg1[index] & np.uint64(0xFF)) != 0)
+    effective = starts(trace, index) | ((trace.arg1[index] & np.uint64(0xFF)) != 0)
     index, event = index[effective | (event == insert_event)], event[effective | (event == insert_event)]
     before = in_frames.previous[index]
     earliest = np.where(before >= 0, trace.time[before], 0) - trace.skew_ticks
@@ -83,12 +87,13 @@ def dpc_runs(trace: Trace, in_frames: Contexts) -> DpcRuns:
     none = np.zeros(0, dtype=np.int64)
     joined = [np.concatenate([part[k] for part in parts]) if parts else none for k in range(6)]
     insert, taken, requeued, orphans, inherited, refused = joined
-    orphans = orphans[trace.event[orphans] == start_event]
-    if len(requeued) or len(orphans) or len(refused):
+    unqueued, orphans = orphans[trace.are(orphans, "DpcRemove")], orphans[starts(trace, orphans)]
+    doubtful = (requeued, orphans, refused, unqueued)
+    if any(len(each) for each in doubtful):
         clear = _first_open_act(trace, in_frames)
-        requeued, orphans, refused = (each[trace.time[each] <= clear] for each in (requeued, orphans, refused))
+        requeued, orphans, refused, unqueued = (each[trace.time[each] <= clear] for each in doubtful)
     by_insert = np.argsort(insert, kind="stable")
-    return DpcRuns(insert[by_insert], taken[by_insert], requeued, orphans, inherited, refused)
+    return DpcRuns(insert[by_insert], taken[by_insert], requeued, orphans, inherited, refused, unqueued)
 
 
 def _first_open_act(trace: Trace, in_frames: Contexts) -> int:
@@ -116,8 +121,13 @@ def _first_open_act(trace: Trace, in_frames: Contexts) -> int:
     return time
 
 
+def starts(trace: Trace, index: Indices) -> Flags:
+    """Tell which records are the start of a DPC, threaded or not."""
+    return trace.are(index, STARTS[0]) | trace.are(index, STARTS[1])
+
+
 def _is_act(trace: Trace, index: Indices) -> Flags:
-    return trace.are(index, "DpcInsert") | trace.are(index, "DpcStart") | trace.are(index, "DpcRemove")
+    return trace.are(index, "DpcInsert") | starts(trace, index) | trace.are(index, "DpcRemove")
 
 
 _Part = tuple[Indices, Indices, Indices, Indices, Indices, Indices]

@@ -43,7 +43,12 @@ class History:
         index = trace.where("InterruptEnter", "InterruptExit")
         vector = vector_of(trace, index)
         index = index[(vector >= FIRST_APC_VECTOR) & (vector != SPURIOUS_VECTOR)]
-        return pair_records(trace, index, trace.meta.events["InterruptEnter"], 0xFF)
+        level = None
+        if len(self.threaded_dpcs.start) or len(self.threaded_dpcs.running):
+            # The DPC interrupt may come again on a CPU, in the threaded DPC that it has begun.
+            inside = contexts(trace, self.threaded_dpcs).depth[index]
+            level = inside.astype(np.uint64) << np.uint64(8)
+        return pair_records(trace, index, trace.meta.events["InterruptEnter"], 0xFF, level)
 
     @cached_property
     def frames(self) -> Intervals:
@@ -74,6 +79,50 @@ class History:
     def holds(self) -> Intervals:
         """LockAcquired to LockReleased by lock."""
         return pair(self.trace, "LockAcquired", "LockReleased")
+
+    @cached_property
+    def waits(self) -> Intervals:
+        """LockWait to LockAcquired by lock. What is `unstarted` or `inherited` are acquisitions without a wait."""
+        return pair(self.trace, "LockWait", "LockAcquired")
+
+    @cached_property
+    def shared_holds(self) -> Intervals:
+        """LockSharedAcquired to LockSharedReleased by lock."""
+        return pair(self.trace, "LockSharedAcquired", "LockSharedReleased")
+
+    @cached_property
+    def shared_waits(self) -> Intervals:
+        """LockSharedWait to LockSharedAcquired by lock; see `waits`."""
+        return pair(self.trace, "LockSharedWait", "LockSharedAcquired")
+
+    @cached_property
+    def threaded_dpcs(self) -> Intervals:
+        """ThreadedDpcStart to ThreadedDpcEnd by KDPC."""
+        return pair(self.trace, "ThreadedDpcStart", "ThreadedDpcEnd")
+
+    @cached_property
+    def ipi_calls(self) -> Intervals:
+        """IpiCallEnter to IpiCallExit by routine."""
+        return pair(self.trace, "IpiCallEnter", "IpiCallExit")
+
+    @cached_property
+    def following(self) -> Indices:
+        """For each record the one after it in the same context among `frames`; -1 where none."""
+        before = self.in_frames.previous
+        after = np.full(len(before), -1, dtype=np.int64)
+        known = np.flatnonzero(before >= 0)
+        after[before[known]] = known
+        return after
+
+    @cached_property
+    def earliest(self) -> Indices:
+        """For each record, in ticks, a time before which what it records cannot have been done.
+
+        That is the time of the record before it in its context, less the clocks' skew.
+        """
+        before = self.in_frames.previous
+        since: Indices = np.where(before >= 0, self.trace.time[before], np.iinfo(np.int64).min // 4)
+        return since - self.trace.skew_ticks
 
     @cached_property
     def halts(self) -> tuple[Indices, Indices]:

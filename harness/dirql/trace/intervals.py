@@ -70,16 +70,26 @@ def pair(trace: Trace, enter: str, leave: str, *, key_mask: int = (1 << 64) - 1)
     Returns:
         The intervals. After a quiet start none is inherited: an end without a beginning is one `unstarted`.
     """
-    spans = pair_records(trace, trace.where(enter, leave), trace.meta.events[enter], key_mask)
+    spans = pair_records(trace, trace.where(enter, leave), trace.meta.events.numbers.get(enter, -1), key_mask)
     if trace.meta.quiet is None or not len(spans.inherited):
         return spans
     none = spans.inherited[:0]
     return replace(spans, inherited=none, unstarted=np.sort(np.concatenate([spans.unstarted, spans.inherited])))
 
 
-def pair_records(trace: Trace, index: Indices, enter: int, key_mask: int) -> Intervals:
-    """Pair chosen records; see `pair`. `enter` is the number of the event that begins, all others end."""
+def pair_records(trace: Trace, index: Indices, enter: int, key_mask: int, level: Words | None = None) -> Intervals:
+    """Pair chosen records; see `pair`.
+
+    Args:
+        trace: the trace.
+        index: the records.
+        enter: number of the event that begins; all others end.
+        key_mask: bits of the first argument that make the key.
+        level: more bits for the key of each record, for what can begin again before it ends.
+    """
     key = trace.arg0[index] & np.uint64(key_mask)
+    if level is not None:
+        key |= level
     distinct, number = factorize(key)
     group = number * trace.cpus + trace.cpu[index]
     order = stable_groups(group)

@@ -35,6 +35,10 @@ INSTANTS = (
     "ImageLoad",
     "ImageUnload",
     "Rendezvous",
+    "InterruptActive",
+    "CaseBegin",
+    "CaseEnd",
+    "HostCall",
 )
 """Events shown as a point on what the CPU ran."""
 
@@ -135,8 +139,9 @@ class _Export:
     def _add_runs(self, slices: Slices, flow: Indices) -> None:
         trace = self._trace
         order = np.arange(len(slices), dtype=np.int64)
-        started = np.where(slices.kind == Kind.DPC, flow[slices.record], 0)
+        started = np.where(np.isin(slices.kind, (Kind.DPC, Kind.THREADED_DPC)), flow[slices.record], 0)
         word = np.where(slices.kind >= Kind.DPC, trace.arg1[slices.record], np.uint64(0))
+        word = np.where(slices.kind == Kind.IPI_CALL, trace.arg0[slices.record], word)
         is_interrupt = np.isin(slices.kind, (Kind.DPC_INTERRUPT, Kind.INTERRUPT, Kind.SYSTEM_INTERRUPT))
         word = np.where(is_interrupt, trace.arg0[slices.record] & np.uint64(0xFF), word)
 
@@ -176,23 +181,32 @@ class _Export:
         self._add(index, _BEGINS, none, template, none)
 
     def _add_locks(self) -> None:
-        trace, holds = self._trace, self._history.holds
-        lane = lanes(trace.cpu[holds.start], trace.position[holds.start], trace.position[holds.end])
-        for cpu, number in np.unique(np.stack([holds.cpu, lane], axis=1), axis=0).tolist():
+        trace, spans = self._trace, (self._history.holds, self._history.shared_holds)
+        start = np.concatenate([span.start for span in spans])
+        order = np.argsort(start, kind="stable")
+        start = start[order]
+        end = np.concatenate([span.end for span in spans])[order]
+        cpus, keys = trace.cpu[start], trace.arg0[start]
+        shared = trace.are(start, "LockSharedAcquired")
+        lane = lanes(cpus, trace.position[start], trace.position[end])
+        for cpu, number in np.unique(np.stack([cpus, lane], axis=1), axis=0).tolist():
             name = "locks" if number == 0 else f"locks {number + 1}"
             self._track(_uuid(cpu, _LOCKS + number), name, parent=_uuid(cpu, _GROUP), rank=2 + number)
         opening = _by_row(
-            lambda cpu, lane, lock: self._template(
-                "SLICE_BEGIN", _uuid(cpu, _LOCKS + lane), f"lock {trace.symbols.name(lock)}"
+            lambda cpu, lane, lock, reads: self._template(
+                "SLICE_BEGIN",
+                _uuid(cpu, _LOCKS + lane),
+                f"lock {trace.symbols.name(lock)}{' (reader)' if reads else ''}",
             ),
-            holds.cpu,
+            cpus,
             lane,
-            holds.key,
+            keys,
+            shared,
         )
-        closing = _by_row(lambda cpu, lane: self._template("SLICE_END", _uuid(cpu, _LOCKS + lane), ""), holds.cpu, lane)
-        none = np.zeros(len(holds), dtype=np.int64)
-        self._add(holds.start, _BEGINS, none, opening, none)
-        self._add(holds.end, _ENDS, none, closing, none)
+        closing = _by_row(lambda cpu, lane: self._template("SLICE_END", _uuid(cpu, _LOCKS + lane), ""), cpus, lane)
+        none = np.zeros(len(start), dtype=np.int64)
+        self._add(start, _BEGINS, none, opening, none)
+        self._add(end, _ENDS, none, closing, none)
 
     def _add_violations(self, verdict: Verdict) -> None:
         self._track(_VIOLATIONS, "violations")
@@ -246,6 +260,10 @@ def _slice_name(kind: Kind, word: int, symbol: Callable[[int], str]) -> str:
             return f"{kind.name} {symbol(word)}"
         case Kind.SYNC:
             return f"synchronised {symbol(word)}"
+        case Kind.THREADED_DPC:
+            return f"threaded DPC {symbol(word)}"
+        case Kind.IPI_CALL:
+            return f"called on all CPUs: {symbol(word)}"
 
 
 def _uuid(cpu: int, which: int) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dirql.trace.schema import Flags, Indices, Words
+from dirql.trace.schema import Indices, Words
 
 if TYPE_CHECKING:
     from dirql.trace.decode import Trace
@@ -29,6 +29,7 @@ class Connection:
         irql: its Irql.
         synchronize_irql: its SynchronizeIrql.
         cpu: the CPU that it interrupts; 0xFF: any.
+        mask: the CPUs that it may interrupt, a bit each; 0 where the guest does not say.
     """
 
     interrupt: int
@@ -36,11 +37,18 @@ class Connection:
     irql: int
     synchronize_irql: int
     cpu: int
+    mask: int = 0
+
+    @classmethod
+    def of_record(cls, interrupt: int, word: int) -> Connection:
+        """Read the two arguments of an InterruptConnect record."""
+        vector, irql, synchronize_irql, cpu = (word >> shift & 0xFF for shift in (0, 8, 16, 24))
+        return cls(interrupt, vector, irql, synchronize_irql, cpu, word >> 32)
 
     @property
     def word(self) -> int:
         """The record's second argument."""
-        return self.vector | self.irql << 8 | self.synchronize_irql << 16 | self.cpu << 24
+        return self.vector | self.irql << 8 | self.synchronize_irql << 16 | self.cpu << 24 | self.mask << 32
 
 
 @dataclass(frozen=True)
@@ -71,13 +79,13 @@ class QuietStart:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
-        rows = [[each.interrupt, each.vector, each.irql, each.synchronize_irql, each.cpu] for each in self.connections]
+        rows = [[each.interrupt, each.word] for each in self.connections]
         return {"before": list(self.before), "connections": rows}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> QuietStart:
         """Read what `to_json` returned."""
-        return cls(tuple(data["before"]), tuple(Connection(*row) for row in data["connections"]))
+        return cls(tuple(data["before"]), tuple(Connection.of_record(*row) for row in data["connections"]))
 
 
 @dataclass(frozen=True)
@@ -87,10 +95,7 @@ class Connections:
     Attributes:
         index: the InterruptConnect record; -1 where it is older than the trace.
         object: address of the KINTERRUPT.
-        vector: its vector.
-        irql: its Irql.
-        level: its SynchronizeIrql.
-        cpu: the CPU that it interrupts.
+        word: the record's second argument.
     """
 
     index: Indices
@@ -118,15 +123,13 @@ class Connections:
         return self._byte(24)
 
     @property
-    def older(self) -> Flags:
-        """Which are older than the trace."""
-        old: Flags = self.index < 0
-        return old
+    def mask(self) -> Words:
+        """CPUs that each may interrupt, a bit each; 0 where the guest does not say."""
+        return self.word >> np.uint64(32)
 
     def row(self, at: int) -> Connection:
         """Return one as plain data."""
-        columns = (self.vector[at], self.irql[at], self.level[at], self.cpu[at])
-        return Connection(int(self.object[at]), *(int(value) for value in columns))
+        return Connection.of_record(int(self.object[at]), int(self.word[at]))
 
     def _byte(self, shift: int) -> Indices:
         return (self.word >> np.uint64(shift)).astype(np.int64) & 0xFF

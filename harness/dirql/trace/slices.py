@@ -26,6 +26,8 @@ class Kind(IntEnum):
     ISR = 5
     SYNC = 6
     SYSTEM_INTERRUPT = 7
+    THREADED_DPC = 8
+    IPI_CALL = 9
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,14 @@ def cpu_slices(history: History) -> Slices:
     Intervals that cross others (a faulty trace) are left out, the inner ones first.
     """
     trace = history.trace
-    spans = [history.interrupts, history.isrs, history.syncs, history.dpcs]
+    spans = [
+        history.interrupts,
+        history.isrs,
+        history.syncs,
+        history.dpcs,
+        history.threaded_dpcs,
+        history.ipi_calls,
+    ]
     nested, within = _nested(history, spans)
     records, ends, still = (np.concatenate(column) for column in zip(*nested, strict=True))
     kinds = np.concatenate(
@@ -80,7 +89,7 @@ def cpu_slices(history: History) -> Slices:
     return Slices(kind, trace.cpu[record], trace.time[record], trace.time[end], record, end, unfinished)
 
 
-_ROUTINES = (Kind.ISR, Kind.SYNC, Kind.DPC)
+_ROUTINES = (Kind.ISR, Kind.SYNC, Kind.DPC, Kind.THREADED_DPC, Kind.IPI_CALL)
 
 
 def _interrupt_kinds(history: History, start: Indices) -> Bytes:

@@ -30,6 +30,6 @@ RING_LAYOUT = RingLayout.from_fields(
 @cache
 def events_of_header() -> EventTable:
     text = _HEADER.read_text(encoding="utf-8")
-    enumerators = {name: int(number) for name, number in re.findall(r"^\s+(Trace\w+) = (\d+),", text, re.MULTILINE)}
+    enumerators = {name: int(number) for name, number in re.findall(r"^\s+(Trace\w+) =\s+(\d+),", text, re.MULTILINE)}
     assert len(enumerators) >= 30
     return EventTable.from_enum({**enumerators, "TraceEventCount": len(enumerators)})

@@ -59,7 +59,7 @@ def ran_twice(run: Run, chance: random.Random) -> Run:
     return adding(run, start.but(time=end.time + 1), end.but(time=end.time + 2))
 
 
-@mutant("DPC-2")
+@mutant("DPC-12")
 def ran_though_removed(run: Run, chance: random.Random) -> Run:
     at = choose(places(run, "DpcStart"), chance)
     row = run.rows[at]
@@ -93,7 +93,11 @@ def dpc_ends_raised(run: Run, chance: random.Random) -> Run:
 @mutant("DPC-4")
 def dpc_on_wrong_cpu(run: Run, chance: random.Random) -> Run:
     targeted = {interrupt.dpc.address: interrupt.dpc.target for interrupt in run.interrupts}
-    inserts = [at for at in places(run, "DpcInsert") if run.rows[at].a1 & 1 and targeted[run.rows[at].a0] != ANY_CPU]
+    inserts = [
+        at
+        for at in places(run, "DpcInsert")
+        if run.rows[at].a1 & 1 and targeted.get(run.rows[at].a0, ANY_CPU) != ANY_CPU
+    ]
     row = run.rows[at := choose([at for at in inserts if _runs(run, at)], chance)]
     return change_at(run, {at: row.but(a1=1 | another_cpu(run, targeted[row.a0]) << 8 | 1 << 16)})
 

@@ -7,6 +7,7 @@ import random
 from dataclasses import replace
 
 from tests.unit.trace.faults import adding, another_cpu, change_at, choose, mine_after, mutant, partner, places, without
+from tests.unit.trace.lockacts import CALLER
 from tests.unit.trace.synth import Row, Run
 
 
@@ -42,13 +43,13 @@ def lock_released_before_isr_returned(run: Run, chance: random.Random) -> Run:
     return change_at(run, {at: one.but(time=two.time), after: two.but(time=one.time)})
 
 
-@mutant("SYN-1")
+@mutant("SYN-3")
 def sync_during_isr(run: Run, chance: random.Random) -> Run:
     row = run.rows[choose(places(run, "IsrEnter"), chance)]
     return _with_sync_after(run, row)
 
 
-@mutant("SYN-1")
+@mutant("SYN-3")
 def two_syncs_at_once(run: Run, chance: random.Random) -> Run:
     row = run.rows[choose(places(run, "SyncEnter"), chance)]
     return _with_sync_after(run, row)
@@ -110,6 +111,30 @@ def sync_without_lock(run: Run, chance: random.Random) -> Run:
     before = [at for at in range(enter) if run.rows[at].cpu == run.rows[enter].cpu]
     acquired = next(at for at in reversed(before) if run.rows[at].event == "LockAcquired")
     return without(run, acquired, partner(run, acquired, "LockReleased"))
+
+
+def _spins(run: Run) -> list[int]:
+    """The waits of KeSynchronizeExecution."""
+    return [at for at in places(run, "LockWait") if run.rows[at].a1 == CALLER + 0xB0]
+
+
+@mutant("SYN-2")
+def sync_spins_at_callers_irql(run: Run, chance: random.Random) -> Run:
+    at = choose(_spins(run), chance)
+    return change_at(run, {at: run.rows[at].but(irql=2)})
+
+
+@mutant("SYN-2")
+def device_interrupts_a_spinning_sync(run: Run, chance: random.Random) -> Run:
+    row = run.rows[choose(_spins(run), chance)]
+    enter = row.but(time=row.time + 1, event="InterruptEnter", irql=4, a0=0x42 | row.irql << 8)
+    return adding(run, enter, enter.but(time=row.time + 2, event="InterruptExit", irql=row.irql))
+
+
+@mutant("SYN-4")
+def sync_called_from_above(run: Run, chance: random.Random) -> Run:
+    at = choose(places(run, "SyncRequest"), chance)
+    return change_at(run, {at: run.rows[at].but(irql=11)})
 
 
 @mutant("INT-ACCOUNT")

@@ -36,13 +36,13 @@ def second_holder(run: Run, chance: random.Random) -> Run:
     )
 
 
-@mutant("SPIN-1")
+@mutant("SPIN-8")
 def release_by_another_cpu(run: Run, chance: random.Random) -> Run:
     at = choose(places(run, "LockReleased"), chance)
     return change_at(run, {at: run.rows[at].but(cpu=another_cpu(run, run.rows[at].cpu))})
 
 
-@mutant("SPIN-1")
+@mutant("SPIN-8")
 def acquired_twice(run: Run, chance: random.Random) -> Run:
     at = choose(places(run, "LockAcquired"), chance)
     row = run.rows[at]

@@ -8,102 +8,54 @@ interrupts before each step as a local APIC would. What a coroutine does between
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-
-import numpy as np
 
 from dirql.trace.accounting import Accounting
-from dirql.trace.clock import Clock
-from dirql.trace.decode import Trace
-from dirql.trace.folder import TraceMeta
-from dirql.trace.schema import Records, record_dtype
-from tests.unit.trace.header import RECORD_LAYOUT, RECORD_SIZE, events_of_header
+from tests.unit.trace.lockacts import CALLER, SPIN_LOCKS, LockActs
+from tests.unit.trace.parts import (
+    ANY_CPU,
+    CLOCK,
+    CLOCK_VECTOR,
+    DISPATCH,
+    DPC_VECTOR,
+    HIGH,
+    IPI,
+    IPI_VECTOR,
+    LOW,
+    MEDIUM,
+    PASSIVE,
+    Broadcast,
+    Cpu,
+    Dpc,
+    Interrupt,
+    Steps,
+)
+from tests.unit.trace.rows import Row, Run, build, make_meta, tile, to_arrays
 
-DISPATCH = 2
-DPC_VECTOR = 0x2F
-CLOCK_VECTOR = 0xD1
-IPI_VECTOR = 0xE1
-ANY_CPU = 0xFF
-TSC_HZ = 1e9
+__all__ = [
+    "ANY_CPU",
+    "CLOCK_VECTOR",
+    "DISPATCH",
+    "DPC_VECTOR",
+    "IPI_VECTOR",
+    "Cpu",
+    "Dpc",
+    "Interrupt",
+    "Machine",
+    "Row",
+    "Run",
+    "build",
+    "make_meta",
+    "simulate",
+    "tile",
+    "to_arrays",
+]
 
-Steps = Iterator[None]
-
-
-@dataclass(frozen=True)
-class Row:
-    """One record, as the tests handle it."""
-
-    time: int
-    cpu: int
-    event: str
-    irql: int
-    a0: int = 0
-    a1: int = 0
-
-    def but(self, **changes: int | str) -> Row:
-        return replace(self, **changes)  # type: ignore[arg-type]
-
-
-@dataclass
-class Interrupt:
-    """A connected KINTERRUPT with its device."""
-
-    address: int
-    vector: int
-    sync_irql: int
-    cpu: int
-    lock: int
-    dpc: Dpc
-
-    @property
-    def routine(self) -> int:
-        return 0xFFFF_8000_0010_0000 + (self.address & 0xFFF)
+SELF_MADE_VECTOR = 0x42
+BROADCAST_LOCK = 0xFFFF_8000_0000_7300
+DEVICE_LOCK = 0xFFFF_8000_0000_7400
 
 
-@dataclass
-class Dpc:
-    """A KDPC."""
-
-    address: int
-    target: int = ANY_CPU
-    queued: bool = False
-
-    @property
-    def routine(self) -> int:
-        return 0xFFFF_8000_0020_0000 + (self.address & 0xFFF)
-
-
-@dataclass
-class Cpu:
-    """What a CPU is doing."""
-
-    number: int
-    irql: int = 0
-    stack: list[Steps] = field(default_factory=list)
-    pending: set[int] = field(default_factory=set)
-    queue: list[Dpc] = field(default_factory=list)
-    idle: bool = False
-    wakes: int = 0
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run."""
-
-    rows: tuple[Row, ...]
-    cpus: int
-    accounting: Accounting
-    interrupts: tuple[Interrupt, ...]
-
-    def trace(self, **meta: object) -> Trace:
-        return build(self.rows, self.cpus, accounting=self.accounting, **meta)
-
-    def with_rows(self, rows: list[Row]) -> Run:
-        return replace(self, rows=tuple(sorted(rows, key=lambda row: row.time)))
-
-
-class Machine:
+class Machine(LockActs):
     """The simulator.
 
     Args:
@@ -114,18 +66,19 @@ class Machine:
     """
 
     def __init__(self, seed: int, cpus: int = 3, *, windows: bool = True, ties: bool = False) -> None:
+        super().__init__()
         self.random = random.Random(seed)
         self.time = 1000
         self.rows: list[Row] = []
         self.cpus = [Cpu(number) for number in range(cpus)]
-        self.locks: dict[int, int | None] = {}
         self.windows = windows
         self.ties = ties
         self.stopping = False
-        self.shared: list[Dpc] = []
+        self.shared_dpcs: list[Dpc] = []
         self.sent: dict[int, int] = {}
         self.merged: dict[int, int] = {}
         self.claimed = 0
+        self.broadcast: Broadcast | None = None
         shared_lock = 0xFFFF_8000_0000_5010
         self.interrupts = [
             Interrupt(0xFFFF_8000_0000_4000, 0x51, 5, 0, 0xFFFF_8000_0000_5000, Dpc(0xFFFF_8000_0000_6000)),
@@ -133,22 +86,39 @@ class Machine:
             Interrupt(0xFFFF_8000_0000_4200, 0x72, 7, (2 % cpus), shared_lock, Dpc(0xFFFF_8000_0000_6080, cpus - 1)),
             Interrupt(0xFFFF_8000_0000_4300, 0x92, 9, cpus - 1, 0xFFFF_8000_0000_5020, Dpc(0xFFFF_8000_0000_60C0)),
         ]
-        self.spin_locks = [0xFFFF_8000_0000_7000, 0xFFFF_8000_0000_7008, 0xFFFF_8000_0000_7010]
-        self.by_vector = {interrupt.vector: interrupt for interrupt in self.interrupts}
+        # No device has this one: the CPUs themselves send its vector, and it is not always active.
+        everywhere = (1 << cpus) - 1
+        self.self_made = Interrupt(
+            0xFFFF_8000_0000_4400, SELF_MADE_VECTOR, 4, 0, 0xFFFF_8000_0000_5030, Dpc(0), mask=everywhere
+        )
+        self.by_vector = {interrupt.vector: interrupt for interrupt in [*self.interrupts, self.self_made]}
+        self.own_dpcs = [
+            [
+                Dpc(0xFFFF_8000_0000_6100 + 0x1000 * cpu + 0x40 * number, cpu, importance=importance)
+                for number, importance in enumerate((MEDIUM, MEDIUM, HIGH, LOW))
+            ]
+            for cpu in range(cpus)
+        ]
+        self.thread_dpcs = [
+            [
+                Dpc(0xFFFF_8000_0000_6300 + 0x1000 * cpu + 0x40 * number, cpu, importance=importance, threaded=True)
+                for number, importance in enumerate((MEDIUM, MEDIUM, HIGH))
+            ]
+            for cpu in range(cpus)
+        ]
 
     def run(self, records: int) -> Run:
         for cpu in self.cpus:
             self.record(cpu, "CpuStart", cpu.number)
             cpu.stack.append(self.thread(cpu))
-        for interrupt in self.interrupts:
-            placed = interrupt.vector | (interrupt.vector >> 4) << 8 | interrupt.sync_irql << 16 | interrupt.cpu << 24
-            self.record(self.cpus[0], "InterruptConnect", interrupt.address, placed)
+        for interrupt in self.by_vector.values():
+            self.record(self.cpus[0], "InterruptConnect", interrupt.address, interrupt.placed)
         while len(self.rows) < records:
             self.step()
             if self.random.random() < 0.03:
                 self.interrupt_somewhere()
         self.stopping = True
-        while any(cpu.stack or cpu.pending or cpu.queue for cpu in self.cpus) or self.shared:
+        while any(cpu.stack or cpu.pending or cpu.queue or cpu.threads for cpu in self.cpus) or self.shared_dpcs:
             self.step()
         accounting = Accounting(
             sent=dict(self.sent),
@@ -172,7 +142,8 @@ class Machine:
 
     def step(self) -> None:
         cpu = self.random.choice(self.cpus)
-        if (cpu.queue or self.shared) and cpu.irql < DISPATCH:
+        waiting = cpu.queue or self.shared_dpcs or (cpu.threads and not cpu.in_thread)
+        if waiting and cpu.irql < DISPATCH:
             cpu.pending.add(DPC_VECTOR)
         highest = max(cpu.pending, default=0)
         if highest >> 4 > cpu.irql:
@@ -187,28 +158,36 @@ class Machine:
         self.time += 0 if self.ties and not same_cpu and self.random.random() < 0.3 else self.random.randint(300, 900)
         self.rows.append(Row(self.time, cpu.number, event, cpu.irql, a0, a1))
 
-    def pause(self, chance: float = 1.0) -> Steps:
-        if self.random.random() < chance:
-            yield None
-
     def thread(self, cpu: Cpu) -> Steps:
+        acts = [
+            *[self.sleep] * 4,
+            *[self.hold_at_dispatch] * 4,
+            *[self.lock_something] * 3,
+            *[self.queue_up] * 5,
+            *[self.share] * 5,
+            *[self.queue_dpcs] * 2,
+            *[self.synchronize_somewhere] * 5,
+            *[self.mark] * 2,
+            *[self.send] * 3,
+            self.switch,
+            self.call_everybody,
+        ]
         while not self.stopping:
-            choice = self.random.random()
-            if choice < 0.25:
-                yield from self.sleep(cpu)
-            elif choice < 0.5:
-                yield from self.hold_at_dispatch(cpu)
-            elif choice < 0.75:
-                yield from self.synchronize(cpu, self.random.choice(self.interrupts))
-            elif choice < 0.85:
-                self.record(cpu, "Mark", 1, 2)
-            else:
-                target = self.random.choice(self.cpus)
-                if target is not cpu:
-                    self.record(cpu, "IpiSend", IPI_VECTOR, target.number)
-                    target.pending.add(IPI_VECTOR)
+            yield from self.random.choice(acts)(cpu)
             yield None
         self.record(cpu, "IdleEnter")
+
+    def mark(self, cpu: Cpu) -> Steps:
+        self.record(cpu, "Mark", 1, 2)
+        yield from ()
+
+    def send(self, cpu: Cpu) -> Steps:
+        target = self.random.choice(self.cpus)
+        if target is not cpu:
+            vector = self.random.choice((IPI_VECTOR, SELF_MADE_VECTOR))
+            self.record(cpu, "IpiSend", vector, target.number)
+            target.pending.add(vector)
+        yield from ()
 
     def sleep(self, cpu: Cpu) -> Steps:
         self.record(cpu, "IdleEnter")
@@ -218,10 +197,9 @@ class Machine:
         self.record(cpu, "IdleExit")
 
     def hold_at_dispatch(self, cpu: Cpu) -> Steps:
-        cpu.irql = DISPATCH
-        self.record(cpu, "IrqlRaise", 0 | DISPATCH << 8, 0xFFFF_8000_0030_0000)
+        self.raise_irql(cpu, DISPATCH, CALLER)
         yield None
-        locks = sorted(self.random.sample(self.spin_locks, self.random.randint(1, 2)))
+        locks = sorted(self.random.sample(SPIN_LOCKS, self.random.randint(1, 2)))
         for lock in locks:
             yield from self.acquire(cpu, lock)
         yield None
@@ -233,22 +211,58 @@ class Machine:
         for lock in locks:
             self.release(cpu, lock)
             yield None
-        self.record(cpu, "IrqlLower", DISPATCH, 0xFFFF_8000_0030_0010)
-        cpu.irql = 0
+        yield from self.lower_irql(cpu, PASSIVE, CALLER + 0x10)
 
-    def acquire(self, cpu: Cpu, lock: int) -> Steps:
-        if self.locks.get(lock) is not None:
-            self.record(cpu, "LockWait", lock, 0xFFFF_8000_0030_0020)
-        while self.locks.get(lock) is not None:
+    def queue_dpcs(self, cpu: Cpu) -> Steps:
+        """Queue DPCs of the CPU itself, ordinary and threaded, at DISPATCH_LEVEL; remove one again, or not."""
+        self.raise_irql(cpu, DISPATCH, CALLER)
+        dpcs = self.random.sample(self.own_dpcs[cpu.number], 3) + self.random.sample(self.thread_dpcs[cpu.number], 2)
+        self.random.shuffle(dpcs)
+        for dpc in dpcs:
+            yield from self.insert(cpu, dpc)
+        if self.random.random() < 0.3:
+            self.remove(cpu, self.random.choice(dpcs))
+        yield from self.lower_irql(cpu, PASSIVE, CALLER + 0x10)
+
+    def switch(self, cpu: Cpu) -> Steps:
+        """Make the interrupt that no device has inactive, or active again."""
+        interrupt = self.self_made
+        old = self.raise_irql(cpu, interrupt.sync_irql, CALLER + 0x80)
+        yield from self.take_ticket(cpu, interrupt.lock, CALLER + 0x80)
+        interrupt.active = not interrupt.active
+        self.record(cpu, "InterruptActive", interrupt.address, int(interrupt.active))
+        self.serve_next(cpu, interrupt.lock, CALLER + 0x80)
+        yield from self.lower_irql(cpu, old, CALLER + 0x80)
+
+    def call_everybody(self, cpu: Cpu) -> Steps:
+        cpu.irql = CLOCK
+        yield from self.acquire(cpu, BROADCAST_LOCK, CALLER + 0x90)
+        everybody = set(range(len(self.cpus)))
+        self.broadcast = Broadcast(set(everybody), everybody - {cpu.number}, CALLER + 0xA0, self.time)
+        self.record(cpu, "IpiSend", IPI_VECTOR, ANY_CPU)
+        for other in self.cpus:
+            if other is not cpu:
+                other.pending.add(IPI_VECTOR)
+        cpu.irql = IPI
+        yield from self.take_part(cpu, self.broadcast)
+        while self.broadcast.running:
             yield None
-        self.locks[lock] = cpu.number
-        if self.windows:
-            yield from self.pause(0.2)
-        self.record(cpu, "LockAcquired", lock, 0xFFFF_8000_0030_0020)
+        self.broadcast = None
+        self.release(cpu, BROADCAST_LOCK, CALLER + 0x94)
+        cpu.irql = PASSIVE
+        yield None
 
-    def release(self, cpu: Cpu, lock: int) -> None:
-        self.record(cpu, "LockReleased", lock, 0xFFFF_8000_0030_0030)
-        self.locks[lock] = None
+    def take_part(self, cpu: Cpu, call: Broadcast) -> Steps:
+        call.missing.discard(cpu.number)
+        while call.missing:
+            yield None
+        self.record(cpu, "IpiCallEnter", call.routine, call.context)
+        yield from self.pause(0.5)
+        self.record(cpu, "IpiCallExit", call.routine, cpu.number)
+        yield from self.pause(0.5)
+
+    def synchronize_somewhere(self, cpu: Cpu) -> Steps:
+        yield from self.synchronize(cpu, self.random.choice(self.interrupts))
 
     def synchronize(self, cpu: Cpu, interrupt: Interrupt) -> Steps:
         old = cpu.irql
@@ -257,15 +271,15 @@ class Machine:
         routine = 0xFFFF_8000_0040_0000
         self.record(cpu, "SyncRequest", interrupt.address, routine)
         yield from self.pause(0.5)
-        cpu.irql = interrupt.sync_irql
-        yield from self.acquire(cpu, interrupt.lock)
+        self.raise_irql(cpu, interrupt.sync_irql, CALLER + 0xB0)
+        yield from self.take_ticket(cpu, interrupt.lock, CALLER + 0xB0)
         self.record(cpu, "SyncEnter", interrupt.address, routine)
         yield from self.pause(0.7)
         value = self.random.choice((0, 1, 2))
         self.record(cpu, "SyncExit", interrupt.address, value)
         yield from self.pause(0.3)
-        self.release(cpu, interrupt.lock)
-        cpu.irql = old
+        self.serve_next(cpu, interrupt.lock, CALLER + 0xB0)
+        yield from self.lower_irql(cpu, old, CALLER + 0xB0)
         yield from self.pause(0.3)
         self.record(cpu, "SyncReturn", interrupt.address, value)
 
@@ -277,6 +291,12 @@ class Machine:
         yield None
         if vector == DPC_VECTOR:
             yield from self.retire(cpu)
+            yield from self.run_threaded(cpu)
+        elif vector == IPI_VECTOR and self.broadcast is not None and cpu.number in self.broadcast.running:
+            call = self.broadcast
+            if cpu.number in call.missing:
+                yield from self.take_part(cpu, call)
+                call.running.discard(cpu.number)
         elif vector in self.by_vector:
             yield from self.service(cpu, self.by_vector[vector])
         cpu.irql = old
@@ -285,39 +305,52 @@ class Machine:
     def service(self, cpu: Cpu, interrupt: Interrupt) -> Steps:
         cpu.irql = interrupt.sync_irql
         yield from self.pause(0.3)
-        yield from self.acquire(cpu, interrupt.lock)
+        yield from self.take_ticket(cpu, interrupt.lock, CALLER + 0xC0)
+        if interrupt.active:
+            yield from self.call_service_routine(cpu, interrupt)
+        yield from self.pause(0.3)
+        self.serve_next(cpu, interrupt.lock, CALLER + 0xC0)
+        cpu.irql = interrupt.vector >> 4
+        yield from self.pause(0.3)
+
+    def call_service_routine(self, cpu: Cpu, interrupt: Interrupt) -> Steps:
         yield from self.pause(0.3)
         self.record(cpu, "IsrEnter", interrupt.address, interrupt.routine)
         yield from self.pause(0.7)
+        if interrupt is self.self_made:
+            self.record(cpu, "IsrExit", interrupt.address, 0)
+            return
+        if interrupt is self.interrupts[-1]:
+            yield from self.acquire(cpu, DEVICE_LOCK)  # a spin lock that is only ever taken at this level
+            self.release(cpu, DEVICE_LOCK)
         yield from self.insert(cpu, interrupt.dpc)
         yield from self.pause(0.3)
         self.claimed += 1
         self.record(cpu, "IsrExit", interrupt.address, 1)
-        yield from self.pause(0.3)
-        self.release(cpu, interrupt.lock)
-        cpu.irql = interrupt.vector >> 4
-        yield from self.pause(0.3)
 
     def insert(self, cpu: Cpu, dpc: Dpc) -> Steps:
         inserted = not dpc.queued
         if inserted:
             dpc.queued = True
-            (self.shared if dpc.target == ANY_CPU else self.cpus[dpc.target].queue).append(dpc)
+            queue = self.shared_dpcs if dpc.target == ANY_CPU else self.cpus[dpc.target].queue
+            queue = self.cpus[dpc.target].threads if dpc.threaded else queue
+            queue.insert(0 if dpc.importance == HIGH else len(queue), dpc)
         if self.windows:
             yield from self.pause(0.1)
-        self.record(cpu, "DpcInsert", dpc.address, int(inserted) | dpc.target << 8 | 1 << 16)
+        word = int(inserted) | dpc.target << 8 | dpc.importance << 16 | int(dpc.threaded) << 24
+        self.record(cpu, "DpcInsert", dpc.address, word)
 
     def remove(self, cpu: Cpu, dpc: Dpc) -> None:
         removed = dpc.queued
-        for queue in (self.shared, *(other.queue for other in self.cpus)):
+        for queue in (self.shared_dpcs, *(q for other in self.cpus for q in (other.queue, other.threads))):
             if dpc in queue:
                 queue.remove(dpc)
         dpc.queued = False
         self.record(cpu, "DpcRemove", dpc.address, int(removed))
 
     def retire(self, cpu: Cpu) -> Steps:
-        while cpu.queue or self.shared:
-            dpc = cpu.queue.pop(0) if cpu.queue else self.shared.pop(0)
+        while cpu.queue or self.shared_dpcs:
+            dpc = cpu.queue.pop(0) if cpu.queue else self.shared_dpcs.pop(0)
             dpc.queued = False
             if self.windows:
                 yield from self.pause(0.3)
@@ -333,47 +366,21 @@ class Machine:
             yield None
             self.record(cpu, "DpcEnd", dpc.address, dpc.routine)
 
+    def run_threaded(self, cpu: Cpu) -> Steps:
+        if cpu.in_thread:
+            return
+        cpu.in_thread = True
+        while cpu.threads:
+            dpc = cpu.threads.pop(0)
+            dpc.queued = False
+            cpu.irql = PASSIVE
+            self.record(cpu, "ThreadedDpcStart", dpc.address, dpc.routine)
+            yield None
+            yield from self.pause(0.5)
+            self.record(cpu, "ThreadedDpcEnd", dpc.address, dpc.routine)
+            cpu.irql = DISPATCH
+        cpu.in_thread = False
+
 
 def simulate(seed: int, cpus: int = 3, records: int = 1500, *, windows: bool = True, ties: bool = False) -> Run:
     return Machine(seed, cpus, windows=windows, ties=ties).run(records)
-
-
-def to_arrays(rows: tuple[Row, ...] | list[Row], cpus: int) -> list[Records]:
-    """Turn rows, in the order of the trace, into each CPU's ring contents."""
-    events = events_of_header()
-    per_cpu: list[list[tuple[int, ...]]] = [[] for _ in range(cpus)]
-    for row in rows:
-        mine = per_cpu[row.cpu]
-        mine.append((row.time, len(mine) + 1, events[row.event], row.cpu, row.irql, row.a0, row.a1))
-    dtype = record_dtype(RECORD_LAYOUT, RECORD_SIZE)
-    return [np.array(mine, dtype=dtype) for mine in per_cpu]
-
-
-def make_meta(cpus: int, **changes: object) -> TraceMeta:
-    meta = TraceMeta(
-        events=events_of_header(),
-        record_fields=dict(RECORD_LAYOUT),
-        record_size=RECORD_SIZE,
-        mode="icount",
-        cpus=cpus,
-        clock=Clock(tsc_hz=TSC_HZ),
-        lost=(0,) * cpus,
-    )
-    return replace(meta, **changes)  # type: ignore[arg-type]
-
-
-def build(rows: tuple[Row, ...] | list[Row], cpus: int, **meta: object) -> Trace:
-    return Trace(to_arrays(rows, cpus), make_meta(cpus, **meta))
-
-
-def tile(run: Run, copies: int) -> list[Records]:
-    """Repeat a run, which ends with all CPUs at rest, to make a long one."""
-    arrays = to_arrays(run.rows, run.cpus)
-    period = run.rows[-1].time + 1000
-    tiled = []
-    for array in arrays:
-        long = np.tile(array, copies)
-        long["Time"] += np.repeat(np.arange(copies, dtype=np.uint64) * np.uint64(period), len(array))
-        long["Sequence"] = np.arange(1, len(long) + 1)
-        tiled.append(long)
-    return tiled

@@ -35,7 +35,7 @@ def test_pairs_are_those_of_a_stack(run: object, kind: tuple[str, str]) -> None:
     from tests.unit.trace.synth import Run
 
     assert isinstance(run, Run)
-    spans = pair(run.trace(), *kind, key_mask=0xFF if kind[0] == "InterruptEnter" else (1 << 64) - 1)
+    spans = History(run.trace()).interrupts if kind[0] == "InterruptEnter" else pair(run.trace(), *kind)
     for cpu in range(run.cpus):
         mine = spans.cpu == cpu
         found = list(zip(spans.start[mine].tolist(), spans.end[mine].tolist(), strict=True))
@@ -116,7 +116,7 @@ def test_slices_nest_even_on_faulty_traces(name: str | None) -> None:
     import random
 
     for seed in range(5):
-        run = simulate(seed, 3, 900)
+        run = simulate(seed, 3, 2500)
         if name is not None:
             run = MUTANTS[name].apply(run, random.Random(seed))
         slices = cpu_slices(History(run.trace()))

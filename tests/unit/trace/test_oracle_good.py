@@ -18,7 +18,7 @@ from dirql.trace.oracle.account import balances
 from tests.unit.trace.header import events_of_header
 from tests.unit.trace.synth import Row, build, make_meta, simulate, tile, to_arrays
 
-RUN = simulate(1, cpus=3, records=1500)
+RUN = simulate(1, cpus=3, records=4000)
 
 
 @settings(max_examples=60, deadline=None)

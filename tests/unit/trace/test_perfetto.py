@@ -107,9 +107,9 @@ def test_arrows_lead_from_insertion_to_run(tmp_path: Path) -> None:
             assert flow not in arrives
             arrives[flow] = time, exported.name(event)
     assert leaves.keys() == arrives.keys()
-    assert len(leaves) == sum(row.event == "DpcStart" for row in run.rows)
+    assert len(leaves) == sum(row.event in ("DpcStart", "ThreadedDpcStart") for row in run.rows)
     assert all(name == "DpcInsert" for _, name in leaves.values())
-    assert all(name.startswith("DPC ") for _, name in arrives.values())
+    assert all("DPC " in name for _, name in arrives.values())
 
 
 def test_counter_follows_the_irql(tmp_path: Path) -> None:
@@ -131,8 +131,7 @@ def test_violations_have_a_track(tmp_path: Path) -> None:
     run = MUTANTS["second_holder"].apply(simulate(0, 3, 800), random.Random(0))
     exported = export(tmp_path, run.trace())
     shown = [exported.name(e) for _, e in exported.events if exported.path(e.track_uuid) == "violations"]
-    assert len(shown) == 1
-    assert shown[0].startswith("SPIN-1: CPU")
+    assert sum(name.startswith("SPIN-1: CPU") for name in shown) == 1
 
 
 def test_empty_trace_makes_an_empty_file(tmp_path: Path) -> None:

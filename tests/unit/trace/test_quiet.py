@@ -12,7 +12,7 @@ from dirql.trace.oracle import Status, judge
 from dirql.trace.quiet import Connection, QuietStart
 from tests.unit.trace.synth import Row, build, make_meta, simulate, tile
 
-RUN = simulate(4, 3, 1500)
+RUN = simulate(4, 3, 4000)
 LOCK = 0xFFFF_8000_0000_7000
 
 
@@ -26,7 +26,10 @@ def test_part_is_judged_like_the_whole() -> None:
     first = RUN.trace()
     quiet = QuietStart.after(first)
     assert quiet.before == tuple(len(first.on_cpu(cpu)) for cpu in range(3))
-    assert [each.interrupt for each in quiet.connections] == [each.address for each in RUN.interrupts]
+    assert [each.interrupt for each in quiet.connections] == [
+        *(each.address for each in RUN.interrupts),
+        0xFFFF_8000_0000_4400,
+    ]
     part = second_part(quiet)
     assert part.lost == (0, 0, 0)
     assert [clause for clause in judge(part).clauses if clause.status is not Status.OK] == []
@@ -66,7 +69,7 @@ def test_level_comes_from_the_list_where_the_trace_has_no_connection() -> None:
 @pytest.mark.parametrize(
     ("clause", "row"),
     [
-        ("SPIN-1", Row(20, 0, "LockReleased", 2, LOCK)),
+        ("SPIN-8", Row(20, 0, "LockReleased", 2, LOCK)),
         ("DPC-2", Row(20, 0, "DpcStart", 2, 64, 7)),
         ("DPC-4", Row(20, 0, "DpcEnd", 2, 64, 7)),
         ("DPC-1", Row(20, 0, "DpcInsert", 2, 64, 0xFF << 8)),

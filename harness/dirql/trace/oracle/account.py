@@ -18,9 +18,9 @@ from dirql.trace.intervals import factorize
 from dirql.trace.oracle.verdict import Clause, Finding
 from dirql.trace.quiet import connections
 
-INT_ACCOUNT = Clause("INT-ACCOUNT", "every interrupt raised is accounted for", "writing-an-isr")
+_NEEDS = ("IsrEnter", "IsrExit", "UnexpectedInterrupt")
 
-NEEDS = ("IsrEnter", "IsrExit", "UnexpectedInterrupt")
+INT_ACCOUNT = Clause("INT-ACCOUNT", "every interrupt raised is accounted for", "writing-an-isr", _NEEDS)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""DPC-1 to DPC-5: queued once, run once, at DISPATCH_LEVEL, on the right CPU, and not before that CPU was ready."""
+"""DPC-1 to DPC-5: queued once, run once, at DISPATCH_LEVEL, on the right CPU, and not before that CPU was ready.
+
+DPC-12: what KeRemoveQueueDpc says. Evidence: TRUE for a DPC that nothing had queued, a run after TRUE that nothing
+queued since, or FALSE for a DPC that was certainly queued before the call and certainly taken after it.
+"""
 
 from __future__ import annotations
 
@@ -9,28 +13,41 @@ import numpy as np
 
 from dirql.trace.accounting import Accounting
 from dirql.trace.history import DISPATCH_LEVEL, History, interrupted_irql
+from dirql.trace.intervals import factorize
+from dirql.trace.oracle.queues import certainly_before
 from dirql.trace.oracle.verdict import Clause, Finding
 from dirql.trace.schema import Flags, Indices
 
+_NEEDS = ("DpcInsert", "DpcStart", "DpcEnd", "DpcRemove")
+
 DPC_1 = Clause(
-    "DPC-1", "KeInsertQueueDpc queues a DPC unless it is queued, and what it queues runs", "keinsertqueuedpc"
+    "DPC-1", "KeInsertQueueDpc queues a DPC unless it is queued, and what it queues runs", "keinsertqueuedpc", _NEEDS
 )
-DPC_2 = Clause("DPC-2", "one run per successful insertion", "registering-and-queuing-a-dpcforisr-routine")
+DPC_2 = Clause("DPC-2", "one run per successful insertion", "registering-and-queuing-a-dpcforisr-routine", _NEEDS)
 DPC_3 = Clause(
-    "DPC-3", "a DPC is off its queue before its routine runs, so that it can be queued again", "keinsertqueuedpc"
+    "DPC-3",
+    "a DPC is off its queue before its routine runs, so that it can be queued again",
+    "keinsertqueuedpc",
+    _NEEDS,
 )
 DPC_4 = Clause(
     "DPC-4",
     "a DPC runs at DISPATCH_LEVEL on the CPU that it is queued to",
     "introduction-to-dpcs; using-spin-locks--an-example",
+    _NEEDS,
 )
 DPC_5 = Clause(
     "DPC-5",
     "no DPC starts on a CPU whose IRQL is DISPATCH_LEVEL or above",
     "registering-and-queuing-a-customdpc-routine",
+    _NEEDS,
 )
-
-NEEDS = ("DpcInsert", "DpcStart", "DpcEnd", "DpcRemove")
+DPC_12 = Clause(
+    "DPC-12",
+    "KeRemoveQueueDpc returns TRUE if the DPC was queued, and then it does not run",
+    "keremovequeuedpc",
+    _NEEDS,
+)
 
 ANY_CPU = 0xFF
 
@@ -39,7 +56,7 @@ _Filter = Callable[[Indices], Flags]
 
 def judge(history: History, accounting: Accounting) -> list[Finding]:
     """Judge all ordinary DPCs of a trace."""
-    findings = {clause.id: Finding(clause, history.trace) for clause in (DPC_1, DPC_2, DPC_3, DPC_4, DPC_5)}
+    findings = {clause.id: Finding(clause, history.trace) for clause in (DPC_1, DPC_2, DPC_3, DPC_4, DPC_5, DPC_12)}
     trace = history.trace
     threaded = np.array(sorted(accounting.threaded_dpcs), dtype=np.uint64)
 
@@ -52,10 +69,12 @@ def judge(history: History, accounting: Accounting) -> list[Finding]:
     inserts = inserts[ordinary(inserts)]
     findings["DPC-1"].judged = len(inserts)
     findings["DPC-2"].judged = findings["DPC-4"].judged = findings["DPC-5"].judged = len(starts)
+    findings["DPC-12"].judged = len(trace.where("DpcRemove"))
     _judge_queue(history, ordinary, findings["DPC-1"], findings["DPC-2"], findings["DPC-3"])
     _judge_level(history, starts, ordinary, findings["DPC-4"])
     _judge_target(history, ordinary, findings["DPC-4"])
     _judge_readiness(history, starts, findings["DPC-5"])
+    _judge_removals(history, findings["DPC-12"])
     return list(findings.values())
 
 
@@ -67,6 +86,8 @@ def _judge_queue(history: History, ordinary: _Filter, one: Finding, two: Finding
             [index],
         )
     for index in runs.orphans[ordinary(runs.orphans)]:
+        if _removed_by(history, index) >= 0:
+            continue  # DPC-12
         two.add(
             f"CPU {trace.cpu[index]} ran the DPC {trace.arg0[index]:#x}, which nothing had queued since it last ran",
             [index],
@@ -149,7 +170,7 @@ def _judge_target(history: History, ordinary: _Filter, finding: Finding) -> None
     trace = history.trace
     insert, start = history.dpc_runs.runs(trace)
     target = (trace.arg1[insert] >> np.uint64(8)).astype(np.int64) & 0xFF
-    wrong = (target != ANY_CPU) & (target != trace.cpu[start]) & ordinary(insert)
+    wrong = (target != ANY_CPU) & (target != trace.cpu[start]) & ordinary(insert) & trace.are(start, "DpcStart")
     for at in np.flatnonzero(wrong):
         finding.add(
             f"the DPC {trace.arg0[start[at]]:#x} was queued to CPU {target[at]} and ran on CPU {trace.cpu[start[at]]}",
@@ -160,7 +181,7 @@ def _judge_target(history: History, ordinary: _Filter, finding: Finding) -> None
 
 def _judge_readiness(history: History, starts: Indices, finding: Finding) -> None:
     trace = history.trace
-    outer = history.in_routines.parent(starts)
+    outer = history.in_routines.parent(starts) if len(starts) else starts
     inside = np.flatnonzero(outer >= 0)
     around = outer[inside]
     is_interrupt = trace.are(around, "InterruptEnter")
@@ -174,4 +195,54 @@ def _judge_readiness(history: History, starts: Indices, finding: Finding) -> Non
             f"the DPC {trace.arg0[index]:#x} began on CPU {trace.cpu[index]} inside {what}",
             [by, index],
             [trace.arg1[by], trace.arg1[index]],
+        )
+
+
+def _removed_by(history: History, start: int) -> int:
+    """Return the removal after which nothing queued the DPC that `start` ran; -1 where there is none."""
+    trace = history.trace
+    acts = trace.where("DpcInsert", "DpcStart", "ThreadedDpcStart", "DpcRemove")
+    before = acts[: np.searchsorted(acts, start)]
+    before = before[trace.arg0[before] == trace.arg0[start]]
+    says_no = (trace.are(before, "DpcInsert") | trace.are(before, "DpcRemove")) & (
+        trace.arg1[before] & np.uint64(1) == 0
+    )
+    last = before[~says_no][-1:]
+    return int(last[0]) if len(last) and trace.are(last, "DpcRemove")[0] else -1
+
+
+def _judge_removals(history: History, finding: Finding) -> None:
+    trace, runs = history.trace, history.dpc_runs
+    for index in runs.unqueued:
+        finding.add(
+            f"CPU {trace.cpu[index]} removed the DPC {trace.arg0[index]:#x} (TRUE), which was not queued", [index]
+        )
+    for index in runs.orphans:
+        removal = _removed_by(history, index)
+        if removal >= 0:
+            finding.add(
+                f"CPU {trace.cpu[index]} ran the DPC {trace.arg0[index]:#x}, though CPU {trace.cpu[removal]} "
+                "had removed it",
+                [removal, index],
+                [trace.arg1[index]],
+            )
+    refused = trace.where("DpcRemove")
+    refused = refused[trace.arg1[refused] & np.uint64(0xFF) == 0]
+    done = runs.taken >= 0
+    insert, taken = runs.insert[done], runs.taken[done]
+    if not len(refused) or not len(insert):
+        return
+    _, number = factorize(np.concatenate([trace.arg0[insert], trace.arg0[refused]]))
+    size = len(trace)
+    ranked = number[: len(insert)] * size + insert
+    order = np.argsort(ranked)
+    at = np.searchsorted(ranked[order], number[len(insert) :] * size + refused) - 1
+    found = order[np.maximum(at, 0)]
+    queued = (at >= 0) & (number[found] == number[len(insert) :])
+    queued &= certainly_before(history, insert[found], refused) & certainly_before(history, refused, taken[found])
+    for which in np.flatnonzero(queued):
+        index = refused[which]
+        finding.add(
+            f"CPU {trace.cpu[index]} could not remove the DPC {trace.arg0[index]:#x} (FALSE), which was queued",
+            [insert[found[which]], index, taken[found[which]]],
         )

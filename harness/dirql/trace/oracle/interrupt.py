@@ -9,13 +9,14 @@ from dirql.trace.history import History
 from dirql.trace.oracle.guards import Guard, Guards
 from dirql.trace.oracle.verdict import Clause, Finding
 
+_NEEDS = ("IsrEnter", "IsrExit", "SyncEnter", "SyncExit", "InterruptConnect")
+
 INT_1 = Clause(
     "INT-1",
     "an ISR runs at SynchronizeIrql with the interrupt spin lock held, never twice at once",
     "synchronizing-access-to-device-data; using-spin-locks--an-example",
+    _NEEDS,
 )
-
-NEEDS = ("IsrEnter", "IsrExit", "SyncEnter", "SyncExit", "InterruptConnect")
 
 
 def judge(history: History, guards: Guards) -> list[Finding]:

@@ -14,14 +14,17 @@ from dirql.trace.history import DISPATCH_LEVEL, FIRST_APC_VECTOR, SPURIOUS_VECTO
 from dirql.trace.oracle.verdict import Clause, Finding
 from dirql.trace.schema import Indices
 
-IRQL_2 = Clause("IRQL-2", "at IRQL n, interrupts of IRQL n and below are masked", "managing-hardware-priorities")
+_NEEDS = ("InterruptEnter", "InterruptExit")
+
+IRQL_2 = Clause(
+    "IRQL-2", "at IRQL n, interrupts of IRQL n and below are masked", "managing-hardware-priorities", _NEEDS
+)
 IRQL_6 = Clause(
     "IRQL-6",
     "an interrupt raises IRQL to its own and restores the interrupted one",
     "always-preemptible-and-always-interruptible",
+    _NEEDS,
 )
-
-NEEDS = ("InterruptEnter", "InterruptExit")
 
 
 def judge(history: History) -> list[Finding]:
@@ -96,11 +99,7 @@ def _judge_order(history: History, entries: Indices, finding: Finding) -> None:
         return
     vector = (trace.arg0[sends] & np.uint64(0xFF)).astype(np.int64)
     target = (trace.arg1[sends] & np.uint64(0xFF)).astype(np.int64)
-    context = history.in_frames
-    followers = np.full(len(trace), -1, dtype=np.int64)
-    before = context.previous
-    followers[before[before >= 0]] = np.flatnonzero(before >= 0)
-    next_record = followers[sends]
+    next_record = history.following[sends]
     if (next_record < 0).all():
         return
     entry_vector, entry_cpu = vector_of(trace, entries), trace.cpu[entries].astype(np.int64)

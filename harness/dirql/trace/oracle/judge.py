@@ -6,8 +6,23 @@ from __future__ import annotations
 from dirql.trace.accounting import Accounting
 from dirql.trace.decode import Trace
 from dirql.trace.history import History
-from dirql.trace.oracle import account, dpc, interrupt, irql, spin, sync
+from dirql.trace.oracle import (
+    account,
+    broadcast,
+    connection,
+    dpc,
+    fifo,
+    interrupt,
+    irql,
+    levels,
+    order,
+    queues,
+    shared,
+    spin,
+    sync,
+)
 from dirql.trace.oracle.guards import find_guards
+from dirql.trace.oracle.locks import Locks
 from dirql.trace.oracle.verdict import ClauseVerdict, Finding, Verdict
 
 
@@ -29,22 +44,29 @@ def judge(trace: Trace, accounting: Accounting | None = None, *, history: Histor
     history = history or History(trace)
     accounting = accounting or trace.meta.accounting
     guards = find_guards(history)
-    judged = [
-        (irql.NEEDS, irql.judge(history)),
-        (spin.NEEDS, spin.judge(history)),
-        (dpc.NEEDS, dpc.judge(history, accounting or Accounting())),
-        (interrupt.NEEDS, interrupt.judge(history, guards)),
-        (sync.NEEDS, sync.judge(history, guards)),
-        (account.NEEDS, account.judge(history, accounting)),
+    locks = Locks(history)
+    findings = [
+        *irql.judge(history),
+        *levels.judge(history, locks),
+        *spin.judge(locks),
+        *order.judge(history, locks),
+        *fifo.judge(locks),
+        *shared.judge(locks),
+        *dpc.judge(history, accounting or Accounting()),
+        *queues.judge(history),
+        *interrupt.judge(history, guards),
+        *connection.judge(history),
+        *sync.judge(history, guards),
+        *broadcast.judge(history),
+        *account.judge(history, accounting),
     ]
-    return Verdict(tuple(_conclude(trace, needs, finding) for needs, findings in judged for finding in findings))
+    lost = [f"CPU {cpu} lost {count} records" for cpu, count in enumerate(trace.lost) if count]
+    return Verdict(tuple(_conclude(trace, lost, finding) for finding in findings))
 
 
-def _conclude(trace: Trace, needs: tuple[str, ...], finding: Finding) -> ClauseVerdict:
-    missing = [name for name in needs if not trace.recorded(name)]
-    incomplete = [f"CPU {cpu} lost {count} records" for cpu, count in enumerate(trace.lost) if count]
-    if missing:
-        incomplete.append(f"{', '.join(missing)} not recorded all the time")
+def _conclude(trace: Trace, lost: list[str], finding: Finding) -> ClauseVerdict:
+    missing = [name for name in finding.clause.needs if not trace.recorded(name)]
+    incomplete = [*lost, f"{', '.join(missing)} not recorded all the time"] if missing else lost
     cut = ["the machine ended under the trace"] if trace.meta.cut else []
     if cut and not incomplete and finding.clause is not account.INT_ACCOUNT and finding.count:
         cut = []  # what the trace has of each CPU is whole, only the end is missing: a violation stands

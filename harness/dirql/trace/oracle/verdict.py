@@ -30,11 +30,13 @@ class Clause:
         id: its name in this project, such as `SPIN-1`.
         title: the rule in a line.
         page: the page or document that states it.
+        needs: events without which it cannot be judged.
     """
 
     id: str
     title: str
     page: str
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
