@@ -43,12 +43,14 @@ VOID ioapic_route(ULONG pin, ULONG vector, ULONG apic_id, BOOLEAN level) {
 
 /*
  * The first write makes the pin edge-triggered, which clears a remote IRR that an interrupt still in service left set; its
- * EOI will name a vector that is no longer here, and would never clear it.
+ * EOI will name a vector that is no longer here, and would never clear it. A pin that was level-triggered stays so while it
+ * is masked, or it would not notice that its line is lowered.
  */
 VOID ioapic_mask(ULONG pin) {
     KIRQL irql = KiAcquireLockAtHigh(&IoApicLock);
+    ULONG trigger = ioapic_read(IOAPIC_REDIRECTION + pin * 2) & (IOAPIC_LEVEL | IOAPIC_ACTIVE_LOW);
     ioapic_write(IOAPIC_REDIRECTION + pin * 2, IOAPIC_MASKED);
-    ioapic_write(IOAPIC_REDIRECTION + pin * 2, ioapic_masked(pin));
+    ioapic_write(IOAPIC_REDIRECTION + pin * 2, ioapic_masked(pin) | trigger);
     KiReleaseLockFromHigh(&IoApicLock, irql);
 }
 

@@ -2,7 +2,7 @@
 /* Section 6: interrupt objects, their chains and locks. Vectors are sent by CPUs; lines are in line.c. */
 #include "interrupts.h"
 
-#include <interruptactive.h>
+#include <ddkinterrupts.h>
 
 static volatile LONG Inside;  /* service routines that run now */
 static volatile LONG Calls;   /* since a case began */
@@ -91,7 +91,9 @@ static BOOLEAN NTAPI AskMember(PKINTERRUPT Interrupt, PVOID ServiceContext) {
     MEMBER *member = ServiceContext;
     UNREFERENCED_PARAMETER(Interrupt);
     Step(member->Number);
-    return member->Claims > 0 && member->Claims-- > 0;
+    BOOLEAN mine = member->Claims > 0;
+    member->Claims -= mine;
+    return mine;
 }
 
 static VOID ConnectChain(PKINTERRUPT *chain, KINTERRUPT_MODE mode) {

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "../ddk.h"
-#include "../driver/interruptactive.h"
+#include "../driver/ddkinterrupts.h"
 
 /* NOLINTBEGIN(readability-redundant-declaration): declared again on purpose */
 

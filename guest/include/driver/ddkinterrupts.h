@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Documented routines that the mingw-w64 DDK headers do not declare, as Microsoft's do. A driver that uses them includes
- * this after its DDK header. Their contracts stand in include/nt/.
+ * Documented interrupt routines that the mingw-w64 DDK headers do not declare, or not for 64 bits. A driver that uses them
+ * includes this after its DDK header. Their contracts stand in include/nt/interrupts.h.
  */
 #pragma once
 
@@ -17,3 +17,9 @@ typedef struct _IO_REPORT_INTERRUPT_ACTIVE_STATE_PARAMETERS {
 
 NTSYSAPI VOID NTAPI IoReportInterruptActive(PIO_REPORT_INTERRUPT_ACTIVE_STATE_PARAMETERS Parameters);
 NTSYSAPI VOID NTAPI IoReportInterruptInactive(PIO_REPORT_INTERRUPT_ACTIVE_STATE_PARAMETERS Parameters);
+
+/* ntddk.h has it for drivers without NO_LEGACY_DRIVERS. */
+#ifdef NO_LEGACY_DRIVERS
+NTSYSAPI ULONG NTAPI HalGetInterruptVector(INTERFACE_TYPE InterfaceType, ULONG BusNumber, ULONG BusInterruptLevel,
+                                           ULONG BusInterruptVector, PKIRQL Irql, PKAFFINITY Affinity);
+#endif
