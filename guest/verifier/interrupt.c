@@ -105,8 +105,8 @@ NT_VERIFIED(KeAcquireInterruptSpinLock, ViAcquireInterruptLock);
 
 static VOID NTAPI ViReleaseInterruptLock(PKINTERRUPT Interrupt, KIRQL OldIrql) {
     ULONG64 lock = (ULONG64)Interrupt->ActualLock;
-    ViCheckReleaseIrql(lock, VI_KERNEL_RELEASE_IRQL, OldIrql, VI_FRAME);
     VI_REQUEST *held = ViCheckRelease(lock, ViInterrupt, ViInterruptLock, VI_FRAME);
+    ViCheckReleaseIrql(lock, VI_KERNEL_RELEASE_IRQL, OldIrql, VI_FRAME);
     ViCheckLower(held, OldIrql, VI_FRAME);
     ViForgetHolding(held);
     KiReleaseInterruptLock(Interrupt->ActualLock, KI_CALLER);

@@ -7,7 +7,7 @@
 #pragma once
 
 #ifdef _NTDDK_
-#error outofline.h comes before the DDK's own header
+#error "outofline.h comes before the header of the DDK"
 #endif
 
 #define KeGetCurrentIrql        DirqlInlineGetCurrentIrql
