@@ -35,7 +35,7 @@ static VOID NTAPI CountUnderLock(PVOID Context) {
     }
 }
 
-TARGET_CASE("SPIN-1 SPIN-3 SPIN-4", one_holder_at_a_time, "oracle=SPIN-1") {
+TARGET_CASE("SPIN-1 SPIN-3 SPIN-4", one_holder_at_a_time, "oracle=SPIN-1,SPIN-3,SPIN-4") {
     KeInitializeSpinLock(&Lock);
     Counter = 0;
     Inside = 0;
@@ -85,7 +85,7 @@ static VOID NTAPI EnterAndStay(PVOID Context) {
     KeReleaseSpinLock(&Lock, old);
 }
 
-TARGET_CASE("SPIN-2", a_release_lets_one_in, "smp=3 oracle=SPIN-1") {
+TARGET_CASE("SPIN-2", a_release_lets_one_in, "smp=3 oracle=SPIN-1,SPIN-2") {
     KIRQL old;
     KeInitializeSpinLock(&Lock);
     Entered = 0;
@@ -130,7 +130,7 @@ TARGET_CASE("SPIN-4", release_runs_the_waiting_dpc, "") {
     ASSERT_EQ(KeGetCurrentIrql(), PASSIVE_LEVEL);
 }
 
-TARGET_CASE("SPIN-4", release_returns_to_the_stored_irql, "") {
+TARGET_CASE("SPIN-4", release_returns_to_the_stored_irql, "oracle=SPIN-4") {
     KIRQL first;
     KIRQL old;
     KeInitializeSpinLock(&Lock);
@@ -163,7 +163,7 @@ static BOOLEAN NTAPI QueueFromIsr(PKINTERRUPT Interrupt, PVOID ServiceContext) {
 }
 
 /* An ISR on a CPU that spins queues a DPC there: it waits as long as the CPU does. Under icount the CPUs get on evenly. */
-TARGET_CASE("SPIN-3 SPIN-13 SPIN-14", a_waiter_is_at_dispatch_level, "smp=2 mode=icount") {
+TARGET_CASE("SPIN-3 SPIN-13 SPIN-14", a_waiter_is_at_dispatch_level, "smp=2 mode=icount oracle=SPIN-3") {
     KIRQL old;
     LONG taken = 0;
     LOCK_INTERRUPT interrupt = ConnectLockInterrupt(QueueFromIsr, NULL);
