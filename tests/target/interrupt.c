@@ -78,6 +78,31 @@ TARGET_CASE("INT-1 INT-5", runs_at_synchronize_irql, "") {
     }
 }
 
+static BOOLEAN NTAPI ForgetToLower(PKINTERRUPT Interrupt, PVOID ServiceContext) {
+    UNREFERENCED_PARAMETER(Interrupt);
+    RaiseTo((KIRQL)(ULONG_PTR)ServiceContext);
+    return TRUE;
+}
+
+/* 0xC8: current level << 16 | expected level << 8 | 3, for a service routine. */
+TARGET_CASE("0xC8 IRQL-6", a_service_routine_that_stays_raised, "verifier=on bugcheck=0xC8/0x90603") {
+    ConnectLevel(6, ForgetToLower, (PVOID)9);
+    DirqlInterrupt(0, LEVEL_VECTOR(6));
+    WAIT_UNTIL(FALSE);
+}
+
+static BOOLEAN NTAPI LowerTooFar(PKINTERRUPT Interrupt, PVOID ServiceContext) {
+    UNREFERENCED_PARAMETER(Interrupt);
+    KeLowerIrql((KIRQL)(ULONG_PTR)ServiceContext);
+    return TRUE;
+}
+
+TARGET_CASE("0xC8 IRQL-6", a_service_routine_that_lowers, "verifier=on bugcheck=0xC8/0x50603") {
+    ConnectLevel(6, LowerTooFar, (PVOID)5);
+    DirqlInterrupt(0, LEVEL_VECTOR(6));
+    WAIT_UNTIL(FALSE);
+}
+
 /* Chains. Each member refuses until it is its turn to claim, as often as it is told. */
 typedef struct _MEMBER {
     ULONG Number;

@@ -174,7 +174,7 @@ static volatile LONG Served;
 static BOOLEAN NTAPI ServePin(PKINTERRUPT Interrupt, PVOID ServiceContext) {
     UNREFERENCED_PARAMETER(Interrupt);
     ASSERT_EQ(DirqlHostCall(HostCallLine, (ULONG_PTR)ServiceContext, 0, NULL), STATUS_SUCCESS);
-    InterlockedOr64((volatile LONG64 *)&Takers, 1ll << KeGetCurrentProcessorNumber());
+    InterlockedOr64((volatile LONG64 *)&Takers, 1LL << KeGetCurrentProcessorNumber());
     InterlockedIncrement(&Served);
     return TRUE;
 }

@@ -165,6 +165,30 @@ TARGET_CASE("SYS-8 SYN-2", higher_interrupts_from_outside, "smp=2") {
     HoldAndWait(SendFromHost);
 }
 
+/* SYN-4: from above SynchronizeIrql it would be a raise to a lower level. */
+static VOID EnterFromAbove(KIRQL from, BOOLEAN call) {
+    Begin();
+    Shared = ConnectTo(LEVEL_VECTOR(LEVEL), LEVEL + 1, ServeOnce, NULL, &Lock, ALL_CPUS);
+    RaiseTo(from);
+    if (call) {
+        KeSynchronizeExecution(Shared, ReturnContext, NULL);
+    } else {
+        KeAcquireInterruptSpinLock(Shared);
+    }
+}
+
+TARGET_CASE("SYN-4 0xC4/0x30", a_call_from_above, "verifier=on bugcheck=0xC4/0x30/8/7") {
+    EnterFromAbove(LEVEL + 2, TRUE);
+}
+
+TARGET_CASE("SYN-4 0xC4/0x30", a_call_from_high_level, "verifier=on bugcheck=0xC4/0x30/15/7") {
+    EnterFromAbove(HIGH_LEVEL, TRUE);
+}
+
+TARGET_CASE("INT-10 0xC4/0x30", the_lock_from_above, "verifier=on bugcheck=0xC4/0x30/8/7") {
+    EnterFromAbove(LEVEL + 2, FALSE);
+}
+
 static volatile LONG Done;
 
 #define ROUNDS 20
