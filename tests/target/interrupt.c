@@ -85,7 +85,7 @@ static BOOLEAN NTAPI ForgetToLower(PKINTERRUPT Interrupt, PVOID ServiceContext) 
 }
 
 /* 0xC8: current level << 16 | expected level << 8 | 3, for a service routine. */
-TARGET_CASE("0xC8 IRQL-6", a_service_routine_that_stays_raised, "verifier=on bugcheck=0xC8/0x90603") {
+TARGET_CASE("IRQL-6", a_service_routine_that_stays_raised, "verifier=on bugcheck=0xC8/0x90603") {
     ConnectLevel(6, ForgetToLower, (PVOID)9);
     DirqlInterrupt(0, LEVEL_VECTOR(6));
     WAIT_UNTIL(FALSE);
@@ -97,7 +97,7 @@ static BOOLEAN NTAPI LowerTooFar(PKINTERRUPT Interrupt, PVOID ServiceContext) {
     return TRUE;
 }
 
-TARGET_CASE("0xC8 IRQL-6", a_service_routine_that_lowers, "verifier=on bugcheck=0xC8/0x50603") {
+TARGET_CASE("IRQL-6", a_service_routine_that_lowers, "verifier=on bugcheck=0xC8/0x50603") {
     ConnectLevel(6, LowerTooFar, (PVOID)5);
     DirqlInterrupt(0, LEVEL_VECTOR(6));
     WAIT_UNTIL(FALSE);

@@ -53,7 +53,7 @@ static BOOLEAN NTAPI ReturnContext(PVOID SynchronizeContext) {
 TARGET_CASE("SYN-1", raises_runs_returns_restores, "") {
     Begin();
     for (KIRQL synchronize = LEVEL; synchronize <= HIGH_LEVEL; synchronize++) {
-        PKINTERRUPT interrupt = ConnectTo(LEVEL_VECTOR(LEVEL), synchronize, ServeOnce, NULL, &Lock, ALL_CPUS);
+        PKINTERRUPT interrupt = ConnectTo(LEVEL_VECTOR(LEVEL), synchronize, ServeOnce, NULL, NULL, ALL_CPUS);
         for (KIRQL from = PASSIVE_LEVEL; from <= synchronize; from++) {
             KIRQL old = RaiseTo(from);
             for (ULONG value = 0; value < 256; value += 51) {
@@ -177,15 +177,15 @@ static VOID EnterFromAbove(KIRQL from, BOOLEAN call) {
     }
 }
 
-TARGET_CASE("SYN-4 0xC4/0x30", a_call_from_above, "verifier=on bugcheck=0xC4/0x30/8/7") {
+TARGET_CASE("SYN-4", a_call_from_above, "verifier=on bugcheck=0xC4/0x30/8/7") {
     EnterFromAbove(LEVEL + 2, TRUE);
 }
 
-TARGET_CASE("SYN-4 0xC4/0x30", a_call_from_high_level, "verifier=on bugcheck=0xC4/0x30/15/7") {
+TARGET_CASE("SYN-4", a_call_from_high_level, "verifier=on bugcheck=0xC4/0x30/15/7") {
     EnterFromAbove(HIGH_LEVEL, TRUE);
 }
 
-TARGET_CASE("INT-10 0xC4/0x30", the_lock_from_above, "verifier=on bugcheck=0xC4/0x30/8/7") {
+TARGET_CASE("INT-10", the_lock_from_above, "verifier=on bugcheck=0xC4/0x30/8/7") {
     EnterFromAbove(LEVEL + 2, FALSE);
 }
 

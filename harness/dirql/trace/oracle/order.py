@@ -21,6 +21,7 @@ from dirql.trace.history import History
 from dirql.trace.intervals import contexts, factorize
 from dirql.trace.oracle.locks import LOCK_EVENTS, Locks
 from dirql.trace.oracle.verdict import Clause, Finding
+from dirql.trace.schema import Indices, Words
 
 SPIN_9 = Clause(
     "SPIN-9",
@@ -43,6 +44,9 @@ SPIN_19 = Clause(
 
 _WITNESSES = 64
 """Acquisitions of one pair that are looked at for a common lock."""
+
+_OBJECT_BYTES = 256
+"""An interrupt object's own lock lies in it, this close to its beginning."""
 
 _Edges = dict[tuple[int, int], list[tuple[int, int]]]
 """(lock held, lock asked for) -> (acquisition of the first, record about the second), the first few."""
@@ -157,6 +161,21 @@ def _held(locks: Locks, index: int) -> set[int]:
     return {int(lock) for lock in trace.arg0[locks.starts[mine]]}
 
 
+def _lives(locks: Locks) -> tuple[Words, Indices]:
+    """Number the locks of all exclusive acquisitions.
+
+    An interrupt object's own lock is another one at each connection: its memory may have been another object's before.
+    """
+    trace, acquired = locks.trace, locks.acquired
+    names, number = factorize(trace.arg0[acquired])
+    connects = trace.where("InterruptConnect")
+    life = np.zeros(len(acquired), dtype=np.int64)
+    for address in np.unique(trace.arg0[connects]):
+        own = (trace.arg0[acquired] >= address) & (trace.arg0[acquired] - address < _OBJECT_BYTES)
+        life[own] = np.searchsorted(connects[trace.arg0[connects] == address], acquired[own])
+    return factorize((number * (len(connects) + 1) + life).astype(np.uint64)) if len(names) else (names, number)
+
+
 def _judge_levels(locks: Locks, inside: Finding, levels: Finding) -> None:
     trace, acquired = locks.trace, locks.acquired
     levels.judged = len(acquired)
@@ -165,7 +184,7 @@ def _judge_levels(locks: Locks, inside: Finding, levels: Finding) -> None:
     opener = locks.history.in_routines.opener[acquired]
     in_routine = (opener >= 0) & (trace.are(opener, "IsrEnter") | trace.are(opener, "SyncEnter"))
     inside.judged = int(in_routine.sum())
-    names, number = factorize(trace.arg0[acquired])
+    names, number = _lives(locks)
     level = trace.irql[acquired].astype(np.int64)
     order = np.lexsort((level, number))
     lowest = order[np.searchsorted(number[order], np.arange(len(names)))]
