@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Drivers, each a PE image made as its user would make one: NAME.c or NAME/*.c in one of these folders becomes NAME.sys.
-DRIVER_ROOTS := guest/drivers:$(BUILD)/drivers bench/drivers:$(BUILD)/drivers tests/drivers:$(BUILD)/tests \
-	tests/target:$(BUILD)/target
+DRIVER_ROOTS := guest/drivers:$(BUILD)/drivers guest/experiments:$(BUILD)/drivers bench/drivers:$(BUILD)/drivers \
+	tests/drivers:$(BUILD)/tests tests/target:$(BUILD)/target
 
 # The image is the same bytes whenever and wherever it is built: no time stamp, no path of the checkout. Relocations stay
 # (the loader chooses the base), debug information stays, and so do frame pointers, for the stacks in a dossier; they form

@@ -63,7 +63,8 @@ struct _KPRCB {
     volatile LONG64 ClockCount;
     volatile LONG64 SpuriousCount;
     volatile LONG64 NmiCount;
-    volatile LONG Running; /* this CPU has finished its start */
+    volatile LONG64 SpinCount; /* looks at a spin lock that was not free yet */
+    volatile LONG Running;     /* this CPU has finished its start */
     KI_DESCRIPTORS *Descriptors;
     DIRQL_WORK_ROUTINE *WorkRoutine; /* what this CPU's idle loop is to call (ke/work.c) */
     PVOID WorkContext;
@@ -94,6 +95,11 @@ extern ULONG KiProcessorCount;
 
 static inline PKPRCB KiCurrentPrcb(VOID) {
     return (PKPRCB)__readgsqword(FIELD_OFFSET(KPCR, CurrentPrcb));
+}
+
+/* One instruction: exact although an interrupt may come and spin too. */
+static inline VOID KiCountSpin(VOID) {
+    __asm__ volatile("incq %%gs:%c0" : : "i"(FIELD_OFFSET(KIPCR, Prcb) + FIELD_OFFSET(KPRCB, SpinCount)) : "memory");
 }
 
 #define KI_CALLER ((ULONG64)__builtin_return_address(0))

@@ -45,6 +45,7 @@ VOID KiAcquireQueuedLock(PKSPIN_LOCK lock, PKLOCK_QUEUE_HANDLE handle, ULONG64 c
         }
         /* Acquire: pairs with the hand-off. */
         while (((ULONG64)__atomic_load_n((PKSPIN_LOCK *)&own->LockQueue.Lock, __ATOMIC_ACQUIRE) & QUEUED_WAITS) != 0) {
+            KiCountSpin();
             _mm_pause();
         }
     } else {

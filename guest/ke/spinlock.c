@@ -36,6 +36,7 @@ VOID KiAcquireSpinLock(KSPIN_LOCK *lock, ULONG64 caller) {
                 ++spins == IMPATIENT_SPINS) {
                 *lock = 0;
             }
+            KiCountSpin();
             _mm_pause();
         }
     } while (!KiTryToAcquireSpinLock(lock, caller));
