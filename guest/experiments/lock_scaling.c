@@ -29,22 +29,25 @@ typedef enum _SCALING_MARK {
 typedef struct _SCALING_CPU {
     volatile ULONG64 Acquisitions;
     volatile ULONG64 Spins; /* PAUSEs, of our own locks only: the executive counts its own */
-    ULONG64 Spare[6];
+    ULONG64 Random;         /* this CPU's own sequence */
+    ULONG64 Spare[5];
 } SCALING_CPU;
 C_ASSERT(sizeof(SCALING_CPU) == LINE);
 
 typedef struct _LOCK_SCALING {
     ULONG Lock;    /* SCALING_LOCK */
     ULONG Cpus;    /* the first so many take part */
-    ULONG Total;   /* acquisitions, of all of them together */
-    ULONG Hold;    /* PAUSEs with the lock held */
-    ULONG Think;   /* and without, between two requests */
+    ULONG Total;   /* acquisitions, of all of them together, */
     ULONG Marks;   /* 1: the traced variant */
+    ULONG Hold;    /* most PAUSEs with the lock held; how many is drawn each time */
+    ULONG Think;   /* and without, between two requests */
+    ULONG64 Seed;  /* of what is drawn */
+    ULONG64 Limit; /* or as many as there are in so many ticks of the TSC; 0: no limit */
     ULONG64 Begin; /* TSC */
     ULONG64 End;
     ULONG64 Done; /* under the lock, and on purpose not an atomic: it proves the lock */
     volatile LONG Ready;
-    ULONG Spare;
+    ULONG Over; /* under the lock: it has ended */
     SCALING_CPU Cpu[MAXIMUM_CPUS];
 } LOCK_SCALING;
 
@@ -98,24 +101,25 @@ static VOID AcquireTtas(SCALING_CPU *cpu) {
     } while (__atomic_exchange_n(&Ttas, 1, __ATOMIC_ACQUIRE) != 0);
 }
 
-static inline VOID Pause(ULONG count) {
-    for (ULONG i = 0; i < count; i++) {
+/* 0 to most PAUSEs, by a linear congruential generator (Knuth's MMIX constants). */
+static inline VOID Pause(SCALING_CPU *cpu, ULONG most) {
+    cpu->Random = cpu->Random * 6364136223846793005ull + 1442695040888963407ull;
+    for (ULONG64 i = (cpu->Random >> 33) % (most + 1ull); i > 0; i--) {
         YieldProcessor();
     }
 }
 
-/* The lock is held. FALSE: that was the last. */
+/* The lock is held. FALSE: it is over, and this one does not count. */
 static inline BOOLEAN Inside(SCALING_CPU *cpu) {
     LOCK_SCALING *run = &LockScaling;
+    BOOLEAN counts = !run->Over;
     Mark(ScalingEnters);
-    BOOLEAN counts = run->Done < run->Total;
     if (counts) {
         run->Done++;
         cpu->Acquisitions++;
-        Pause(run->Hold);
-        if (run->Done == run->Total) {
-            run->End = __rdtsc();
-        }
+        Pause(cpu, run->Hold);
+        run->End = __rdtsc();
+        run->Over = run->Done == run->Total || (run->Limit != 0 && run->End - run->Begin > run->Limit);
     }
     Mark(ScalingLeaves);
     return counts;
@@ -157,12 +161,13 @@ static BOOLEAN AcquireOnce(SCALING_CPU *cpu) {
 static VOID NTAPI Compete(PVOID Context) {
     LOCK_SCALING *run = &LockScaling;
     SCALING_CPU *cpu = &run->Cpu[(ULONG_PTR)Context];
+    cpu->Random = run->Seed + (ULONG_PTR)Context * 0x9e3779b97f4a7c15ull;
     InterlockedIncrement(&run->Ready);
     while (run->Ready != (LONG)run->Cpus) { /* all start together */
         YieldProcessor();
     }
     while (AcquireOnce(cpu)) {
-        Pause(run->Think);
+        Pause(cpu, run->Think);
     }
 }
 
@@ -176,6 +181,7 @@ VOID NTAPI RunLockScaling(PVOID Context) {
     KeInitializeSpinLock(&InStack);
     run->Done = 0;
     run->Ready = 0;
+    run->Over = FALSE;
     for (ULONG cpu = 1; cpu < run->Cpus; cpu++) {
         DirqlStartOn(cpu, Compete, (PVOID)(ULONG_PTR)cpu);
     }

@@ -8,7 +8,10 @@ from typing import Any
 
 import click
 
+from dirql.cli.experiment import progress_line
 from dirql.cli.options import config_from, machine_options
+from dirql.cli.run_interrupts import dpc_placement, irql_latency, symmetric_vs_asymmetric
+from dirql.cli.run_locks import lock_scaling
 from dirql.errors import DirqlError
 
 EXIT_FAILED = 1
@@ -64,7 +67,7 @@ def interrupt_storm(
 
     folder = RunFolder(NAME, out)
     try:
-        with _progress(parameters.count, quiet=as_json) as progress:
+        with progress_line("interrupts", parameters.count, quiet=as_json) as progress:
             result = run_storm(config, parameters, folder, progress)
     except DirqlError:
         click.echo(f"dirql: the run failed; what was recorded is in {folder.path}", err=True)
@@ -86,13 +89,5 @@ def interrupt_storm(
     return 0 if result.passed else EXIT_FAILED
 
 
-def _progress(total: int, *, quiet: bool) -> Any:  # noqa: ANN401
-    """Return a context manager that gives a progress function: a line on a terminal, nothing elsewhere."""
-    import sys
-    from contextlib import nullcontext
-
-    if quiet or not sys.stderr.isatty():
-        return nullcontext()
-    from dirql.cli.progress import ProgressLine
-
-    return ProgressLine("interrupts", total)
+for command in (lock_scaling, dpc_placement, irql_latency, symmetric_vs_asymmetric):
+    run.add_command(command)

@@ -11,6 +11,7 @@ import numpy as np
 from dirql.config import MachineConfig
 from dirql.devices.ivshmem import Doorbell
 from dirql.experiments.doorbell import DoorbellLine
+from dirql.experiments.series import config_json, qemu_version, send_ticks, times_json
 from dirql.experiments.storm import Storm, StormParameters
 from dirql.machine import Machine
 from dirql.recording import Recording
@@ -86,13 +87,7 @@ class StormResult:
             "verdict": self.status.value,
             "violations": sum(clause.count for clause in self.verdict.clauses),
             "clauses": self.verdict.to_json()["clauses"],
-            "latency_us": {
-                name: {
-                    key: round(value / 1000, 3) for key, value in asdict(times).items() if key not in ("count", "total")
-                }
-                | {"count": times.count}
-                for name, times in self.latencies.items()
-            },
+            "latency_us": {name: times_json(times) for name, times in self.latencies.items()},
             "seconds": round(self.seconds, 6),
             "trace_records": self.stats.records,
             "trace_lost": sum(cpu.lost for cpu in self.stats.cpus),
@@ -120,7 +115,7 @@ def run_storm(
     """
     doorbell = Doorbell(vectors=parameters.vectors, memory_bytes=SHARED_BYTES)
     with Machine(config, devices=[doorbell], folder=folder.path) as machine:
-        folder.describe(NAME, asdict(parameters) | _json(config), ".".join(map(str, machine.session.qmp.version)))
+        folder.describe(NAME, asdict(parameters) | config_json(config), qemu_version(machine))
         with Recording(machine, folder.path) as recording:
             line = DoorbellLine(machine, doorbell)
             storm = Storm(line, parameters, progress)
@@ -151,10 +146,6 @@ def run_storm(
     )
     folder.write("result.json", result.to_json())
     return result
-
-
-def _json(config: MachineConfig) -> dict[str, Any]:
-    return {key: value if isinstance(value, int | str) else str(value) for key, value in asdict(config).items()}
 
 
 def _account(line: DoorbellLine, storm: Storm) -> tuple[Accounting, dict[str, int]]:
@@ -188,7 +179,7 @@ def _latencies(history: History, storm: Storm, interrupts: list[int]) -> dict[st
     to_isr, to_dpc, both = [], [], []
     for vector, interrupt in enumerate(interrupts):
         isr = trace.time[enter[trace.arg0[enter] == np.uint64(interrupt)]]
-        sent = _send_ticks(trace, storm, vector)
+        sent = send_ticks(trace, storm.sent[vector].times)
         after = np.searchsorted(starts, isr)
         known = after < len(starts)
         to_dpc.append(trace.ns(starts[after[known]] - isr[known]))
@@ -201,19 +192,3 @@ def _latencies(history: History, storm: Storm, interrupts: list[int]) -> dict[st
         "isr_to_dpc": Percentiles.of(np.concatenate([empty, *to_dpc])),
         "host_to_dpc": Percentiles.of(np.concatenate([empty, *both])),
     }
-
-
-def _send_ticks(trace: Trace, storm: Storm, vector: int) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
-    """When the interrupts of a vector were sent, on the trace's clock."""
-    times = np.array(storm.sent[vector].times, dtype=np.int64)
-    clock = trace.meta.clock
-    if clock.host_ns is not None:
-        return np.round((times - clock.host_ns) * clock.ticks_per_ns).astype(np.int64) + np.int64(
-            clock.tsc - trace.origin
-        )
-    # The guest stood still between the two records of a meeting: what was sent then was sent at the first.
-    asked, answered = trace.where("RendezvousEnter"), trace.where("Rendezvous")
-    number = trace.arg0[answered].astype(np.int64)
-    order = np.argsort(number)
-    found = order[np.searchsorted(number[order], times)]
-    return np.asarray(trace.time[asked[found]], dtype=np.int64)

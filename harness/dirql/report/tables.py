@@ -80,7 +80,7 @@ def print_report(
 def cpu_table(stats: TraceStats) -> Table:
     """Return a table with a row per CPU."""
     columns = ("CPU", "records", "lost", "interrupts", "ISR runs", "in ISRs", "DPC runs", "in DPCs", "spun", "halted")
-    table = _table("What each CPU did", *columns, "below DISPATCH", "DISPATCH", "above")
+    table = experiment_table("What each CPU did", *columns, "below DISPATCH", "DISPATCH", "above")
     for cpu in stats.cpus:
         below, at, above = sum(cpu.irql_share[:2]), cpu.irql_share[2], sum(cpu.irql_share[3:])
         table.add_row(
@@ -107,7 +107,7 @@ def latency_table(latencies: dict[str, Percentiles]) -> Table:
     Args:
         latencies: name -> distribution.
     """
-    table = _table("How long it took", "", "times", "min", "median", "p90", "p99", "p99.9", "max")
+    table = experiment_table("How long it took", "", "times", "min", "median", "p90", "p99", "p99.9", "max")
     table.columns[0].justify = "left"
     for name, times in latencies.items():
         values = (times.minimum, times.median, times.p90, times.p99, times.p999, times.maximum)
@@ -120,7 +120,7 @@ def verdict_table(verdict: Verdict) -> Table:
     """Return a table with a row per clause."""
     from rich.text import Text
 
-    table = _table("Verdict", "clause", "verdict", "judged", "what it says")
+    table = experiment_table("Verdict", "clause", "verdict", "judged", "what it says")
     for column in (0, 1, 3):
         table.columns[column].justify = "left"
     table.columns[3].no_wrap = False
@@ -157,7 +157,8 @@ def duration(ns: float) -> str:
     return f"{ns / 1e9:.3g} s" if ns < 1e12 else f"{ns / 1e9:.0f} s"
 
 
-def _table(title: str, *columns: str) -> Table:
+def experiment_table(title: str, *columns: str) -> Table:
+    """Return an empty table in the style of all of them; its columns are right-justified."""
     from rich import box
     from rich.table import Table
 

@@ -30,7 +30,9 @@ class Clock:
         """Find rate and offset from pairs that the guest collected (HostRequestTimeSync).
 
         The guest sees a host time only after the host stored it, so each pair errs to one side: its TSC is late. The
-        rate is that of a straight line through all; the offset is that of the pair which was least late.
+        rate is that of a straight line through all; where they come from both ends of a recording, through the least
+        late pair of each end, because on a loaded host most of one end may be late. The offset is that of the pair
+        which was least late.
 
         Args:
             pairs: (CLOCK_MONOTONIC in ns, TSC) of the same instant, at least two of them apart in time.
@@ -46,6 +48,11 @@ class Clock:
         rate = float(np.polyfit(host, ticks, 1)[0])
         if rate <= 0:
             raise ProtocolError(f"the guest's TSC runs at {rate:g} ticks/ns against the host's clock")
+        late = ticks - rate * host
+        halves = host < host[-1] / 2
+        first, last = (int(each[np.argmin(late[each])]) for each in (np.flatnonzero(halves), np.flatnonzero(~halves)))
+        if host[last] - host[first] > host[-1] / 2:
+            rate = float((ticks[last] - ticks[first]) / (host[last] - host[first]))
         best = int(np.argmin(ticks - rate * host))
         return cls(tsc_hz=rate * 1e9, host_ns=int(points[best, 0]), tsc=int(points[best, 1]))
 

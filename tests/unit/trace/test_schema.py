@@ -70,6 +70,13 @@ def test_clock_is_fitted_to_the_least_late_pair() -> None:
     assert abs(middle - 1_000_000) < 2000
 
 
+def test_clock_is_not_misled_by_an_end_that_is_mostly_late() -> None:
+    early = [(1000 * at, 2000 * at + (at % 7) * 300) for at in range(50)]
+    late = [(10_000_000 + 1000 * at, 2 * (10_000_000 + 1000 * at) + (0 if at == 30 else 900_000)) for at in range(50)]
+    clock = Clock.fit([*early, *late])
+    assert clock.tsc_hz == pytest.approx(2e9, rel=1e-6)
+
+
 def test_clock_needs_pairs_that_are_apart() -> None:
     for pairs in ([], [(1, 1)], [(5, 1), (5, 2)], [(1, 9), (2, 1)]):
         with pytest.raises(ProtocolError):

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The experiments on real machines, small: what they promise of their results holds, and they leave what they say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.system.run.test_program import dirql
+
+from dirql.config import MachineConfig
+from dirql.errors import UsageError
+from dirql.experiments.dpc_placement import DpcPlacementParameters, run_dpc_placement
+from dirql.experiments.irql_latency import DIRQL, IrqlLatencyParameters, run_irql_latency
+from dirql.experiments.lock_scaling import LockScalingParameters, run_lock_scaling
+from dirql.experiments.routing import run_routing
+from dirql.experiments.runfolder import RunFolder
+from dirql.experiments.storm import StormParameters
+from dirql.qemu.command import Mode
+
+MODES: tuple[Mode, ...] = ("mt", "icount")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_queued_lock_bypasses_nobody_and_a_plain_one_does(mode: Mode, tmp_path: Path) -> None:
+    parameters = LockScalingParameters(cpus=(1, 3), acquisitions=1500)
+    result = run_lock_scaling(MachineConfig(mode=mode), parameters, RunFolder("locks", tmp_path / "run"))
+    points = {(point.lock, point.cpus): point for point in result.points}
+    assert len(points) == 8
+    for (lock, cpus), point in points.items():
+        assert len(point.acquisitions) == cpus
+        assert 0 < point.total <= 1500
+        assert 1 / cpus <= point.fairness <= 1
+        if lock in ("queued", "ticket"):
+            assert point.bypasses == 0
+        if cpus == 1:
+            assert point.total == point.acquisitions[0]
+            assert sum(point.spins) == point.bypasses == point.contended == 0
+    if mode == "icount":  # virtual time: three CPUs do contend, and what they do costs instructions
+        assert all(point.total == 1500 for point in points.values())
+        assert points["ttas", 3].bypasses > 0
+        assert points["executive", 3].bypasses > 0
+        assert all(sum(point.spins) > 0 for (_, cpus), point in points.items() if cpus == 3)
+        assert all((point.instructions or 0) > 0 for point in points.values())
+    assert json.loads((tmp_path / "run" / "result.json").read_text()) == json.loads(json.dumps(result.to_json()))
+
+
+def test_lock_scaling_is_the_same_in_every_run_of_virtual_time(tmp_path: Path) -> None:
+    parameters = LockScalingParameters(cpus=(2,), locks=("executive", "ttas"), acquisitions=500, seed=7)
+    config = MachineConfig(mode="icount")
+    one, other = (run_lock_scaling(config, parameters, RunFolder("locks", tmp_path / name)) for name in ("1", "2"))
+    assert one.points == other.points
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_dpcs_run_where_the_policy_says(mode: Mode, tmp_path: Path) -> None:
+    parameters = DpcPlacementParameters(rounds=8)
+    result = run_dpc_placement(MachineConfig(cpus=3, mode=mode), parameters, RunFolder("dpcs", tmp_path / "run"))
+    rows = {(row.placement, row.kind): row for row in result.rows}
+    assert set(result.verdicts.values()) == {"ok"} or result.passed
+    for row in rows.values():
+        assert row.runs == sum(row.per_cpu) == row.latency.count == 8 * 3
+    for key in (("current", "IoRequestDpc"), ("current", "KeInsertQueueDpc"), ("routine", "KeInsertQueueDpc")):
+        assert rows[key].same == rows[key].runs
+        assert rows[key].per_cpu == (8, 8, 8)
+    if mode == "icount":  # whose CPU is first available is no matter of the host's
+        assert rows["first-available", "KeInsertQueueDpc"].same < rows["first-available", "KeInsertQueueDpc"].runs
+        assert rows["routine", "IoRequestDpc"].same < rows["routine", "IoRequestDpc"].runs
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_interrupt_waits_only_where_it_is_masked(mode: Mode, tmp_path: Path) -> None:
+    parameters = IrqlLatencyParameters(count=10)
+    result = run_irql_latency(MachineConfig(cpus=2, mode=mode), parameters, RunFolder("irql", tmp_path / "run"))
+    assert result.passed
+    for row in result.rows:
+        assert row.latency.count == sum(row.interrupted.values()) == 10
+        assert all(irql < DIRQL for irql in row.interrupted)
+        assert row.masked == (row.state.irql >= DIRQL)
+    masked = [row.latency.median for row in result.rows if row.masked]
+    others = [row.latency.maximum for row in result.rows if not row.masked]
+    if mode == "icount":
+        assert min(masked) > max(others)
+
+
+def test_irql_latency_needs_two_cpus(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="at least 2 CPUs"):
+        run_irql_latency(MachineConfig(cpus=1), IrqlLatencyParameters(), RunFolder("irql", tmp_path / "run"))
+
+
+def test_asymmetric_routing_gives_cpu_0_everything(tmp_path: Path) -> None:
+    config = MachineConfig(cpus=2, mode="icount")
+    result = run_routing(config, StormParameters(count=60), RunFolder("routing", tmp_path / "run"))
+    assert result.passed
+    runs = {routing: [cpu.isr.count for cpu in storm.stats.cpus] for routing, storm in result.storms.items()}
+    assert runs["asymmetric"] == [60, 0]
+    assert sum(runs["symmetric"]) == 60
+    assert min(runs["symmetric"]) > 0
+
+
+SMALL = {
+    "lock-scaling": ["--cpus", "1,2", "--acquisitions", "200", "--mode", "icount"],
+    "dpc-placement": ["--cpus", "2", "--rounds", "3", "--mode", "icount"],
+    "irql-latency": ["--cpus", "2", "--count", "3", "--mode", "icount"],
+    "symmetric-vs-asymmetric": ["--cpus", "2", "--count", "20", "--mode", "icount"],
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_table_picture_and_json(name: str, tmp_path: Path) -> None:
+    done = dirql("run", name, *SMALL[name], "--out", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "run folder: run" in done.stdout
+    assert (tmp_path / "run" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert b"<svg" in (tmp_path / "run" / f"{name}.svg").read_bytes()
+    result = dirql("run", name, *SMALL[name], "--json", "--no-export", cwd=tmp_path)
+    data = json.loads(result.stdout)
+    assert data["experiment"] == name
+    folder = tmp_path / data["run_folder"]
+    assert json.loads((folder / "result.json").read_text()) == data
+    assert not list(folder.glob("*.png"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["lock-scaling", "--lock", "mutex"], "executive, queued, ticket, ttas"),
+        (["lock-scaling", "--cpus", "0..3"], "1 to 64 CPUs"),
+        (["dpc-placement", "--placement", "anywhere"], "routine, first-available, current"),
+        (["dpc-placement", "--rounds", "0"], "1 to 100000 rounds"),
+        (["irql-latency", "--cpus", "1"], "at least 2 CPUs"),
+        (["symmetric-vs-asymmetric", "--count", "0"], "at least one interrupt"),
+    ],
+)
+def test_bad_input_is_refused_with_status_2(arguments: list[str], text: str, tmp_path: Path) -> None:
+    done = dirql("run", *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert text in done.stderr
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_dry_run_starts_nothing(name: str, tmp_path: Path) -> None:
+    done = dirql("run", name, "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stdout.startswith("qemu-system-x86_64")
+    assert not list(tmp_path.iterdir())
