@@ -57,8 +57,22 @@ TARGET_CASE("DEMO-6", violates_as_said, "verifier=off violates=SPIN-1") {
 
 TARGET_CASE("DEMO-6", violates_unsaid, "verifier=off") {
     ReleaseWhatNobodyHolds();
+    ASSERT_EQ(KeGetCurrentIrql(), PASSIVE_LEVEL);
 }
 
 TARGET_CASE("DEMO-6", keeps_what_it_should_violate, "violates=SPIN-1 oracle=SYN-1") {}
+
+TARGET_CASE("DEMO-7", fills_its_ring_over_and_over, "oracle=SPIN-1 limit=60") {
+    KSPIN_LOCK lock;
+    KIRQL irql;
+    KeInitializeSpinLock(&lock);
+    for (ULONG i = 1; i <= 100000; i++) {
+        KeAcquireSpinLock(&lock, &irql);
+        KeReleaseSpinLock(&lock, irql);
+        if (i % 5000 == 0) {
+            ASSERT_EQ(DirqlHostCall(HostCallPing, 0, 0, NULL), STATUS_SUCCESS);
+        }
+    }
+}
 
 TARGET_DRIVER

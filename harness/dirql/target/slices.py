@@ -2,7 +2,8 @@
 """A case's own part of the machine's trace, read straight from the rings in shared memory when the case is over.
 
 The machine is at rest between two cases, so the part is a whole trace that begins with `QuietStart`. Most cases are
-over in a few milliseconds. Of a longer one the rings are emptied while it runs, so that they do not fill.
+over in a few milliseconds. Of a longer one the rings are emptied while it runs, and whenever it calls the host, so that
+they do not fill; a case that makes more records at a stretch than a ring holds may still lose some.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dirql.guest.link import STATUS_NOT_IMPLEMENTED
 from dirql.guest.memory import physical
 from dirql.trace.clock import Clock
 from dirql.trace.collect import RingReader
@@ -26,8 +28,11 @@ if TYPE_CHECKING:
     from dirql.trace.schema import Records
 
 ICOUNT_HZ = 1e9
-LONG_S = 0.01
-"""Seconds between two looks at the rings of a case that lasts."""
+SELDOM_S = 0.01
+OFTEN_S = 0.001
+"""Seconds between two looks at the rings of a case that lasts: while they hardly fill, and while they do."""
+
+_FULL = 1 / 16
 
 _SLOWEST_HZ = 1e6
 """Taken for the rate where the clock has not moved yet."""
@@ -55,6 +60,9 @@ class CaseTrace:
         self._quiet = QuietStart()
         self._lost = [0] * machine.cpus
         self._data = [bytearray() for _ in self._rings]
+        self._lock = threading.Lock()
+        self._serve = machine.link.on_call
+        machine.link.on_call = self._serve_call
         self._over = threading.Event()
         self._emptier: threading.Thread | None = None
         self._host_ns = time.monotonic_ns()
@@ -110,6 +118,7 @@ class CaseTrace:
     def close(self) -> None:
         """Let go of the RAM, so that it can be unmapped. Safe to call again."""
         self._stop()
+        self._machine.link.on_call = self._serve
         while self._rings:
             self._rings.pop().release()
 
@@ -120,13 +129,23 @@ class CaseTrace:
             self._emptier.join()
             self._emptier = None
 
-    def _empty(self) -> None:
-        for data, ring in zip(self._data, self._rings, strict=True):
-            data += ring.take()
+    def _empty(self) -> float:
+        """Empty each ring; return how full the fullest was."""
+        with self._lock:
+            fullest = max((ring.fill for ring in self._rings), default=0.0)
+            for data, ring in zip(self._data, self._rings, strict=True):
+                data += ring.take()
+        return fullest
 
     def _empty_until_over(self) -> None:
-        while not self._over.wait(LONG_S):
-            self._empty()
+        pause = SELDOM_S
+        while not self._over.wait(pause):
+            pause = OFTEN_S if self._empty() > _FULL else SELDOM_S
+
+    def _serve_call(self, code: int, arguments: tuple[int, int]) -> tuple[int, int]:
+        """Do what the guest calls for, which waits meanwhile."""
+        self._empty()
+        return self._serve(code, arguments) if self._serve is not None else (STATUS_NOT_IMPLEMENTED, 0)
 
     def _records(self, data: bytes | bytearray) -> Records:
         return np.frombuffer(data, dtype=self._dtype)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CPUS = (1, 2, 4, 8)
 MODES = ("mt", "icount")
-TRACE_RECORDS = 1 << 15
+TRACE_RECORDS = 1 << 16
 """Records in a CPU's ring: more than a case makes before its rings are emptied for the first time."""
 
 
