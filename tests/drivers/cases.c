@@ -75,4 +75,15 @@ TARGET_CASE("DEMO-7", fills_its_ring_over_and_over, "oracle=SPIN-1 limit=60") {
     }
 }
 
+TARGET_CASE("SPIN-15", tests_a_lock_and_takes_it, "limit=2") {
+    KSPIN_LOCK lock;
+    KIRQL irql;
+    KeInitializeSpinLock(&lock);
+    ASSERT_TRUE(KeTestSpinLock(&lock));
+    ASSERT_TRUE(KeTestSpinLock(&lock));
+    KeAcquireSpinLock(&lock, &irql);
+    ASSERT_FALSE(KeTestSpinLock(&lock));
+    KeReleaseSpinLock(&lock, irql);
+}
+
 TARGET_DRIVER
