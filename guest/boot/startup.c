@@ -6,6 +6,7 @@
 #include "../hal/regs.h"
 #include "../io/iop.h"
 #include "../ke/ki.h"
+#include "../ke/spinwait.h"
 #include "../mm/mi.h"
 #include "../monitor/monitor.h"
 #include "../trace/trace.h"
@@ -95,6 +96,7 @@ VOID KiSystemStartup(ULONG64 boot_block, ULONG64 pvh_start_info) {
     KiConnectClock();
     KiConnectIpi();
     VfInitialize();
+    KiConnectSpinWait();
     MonitorInitialize();
     KiPcr[0].Prcb.Running = TRUE;
     trace(TraceCpuStart, lapic_id(), 0);

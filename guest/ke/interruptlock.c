@@ -10,7 +10,7 @@
  * On a machine of one CPU the lock is its IRQL and nothing else: nobody could wait.
  */
 #include "../include/mutant.h"
-#include "ki.h"
+#include "spinwait.h"
 
 #include "../trace/trace.h"
 
@@ -25,9 +25,11 @@ static VOID KiTakeTicket(KI_INTERRUPT_LOCK *lock, ULONG64 caller) {
     }
     trace(TraceLockWait, (ULONG64)lock, caller);
     trace(TraceLockQueued, (ULONG64)lock, QUEUED_BY_TICKET | ticket);
-    do {
-        _mm_pause();
-    } while (__atomic_load_n(&lock->Serving, __ATOMIC_ACQUIRE) != ticket);
+    KI_SPIN_WAIT wait = KiBeginSpinWait(&lock->Serving, ticket);
+    while (__atomic_load_n(&lock->Serving, __ATOMIC_SEQ_CST) != ticket) {
+        KiSpin(&wait);
+    }
+    KiEndSpinWait(&wait);
 }
 
 VOID KiAcquireInterruptLock(PKSPIN_LOCK SpinLock, ULONG64 caller) {
@@ -62,6 +64,10 @@ VOID KiReleaseInterruptLock(PKSPIN_LOCK SpinLock, ULONG64 caller) {
     }
     lock->Holder = 0;
     if (KiProcessorCount > 1) {
-        __atomic_store_n(&lock->Serving, (USHORT)(lock->Serving + 1), __ATOMIC_RELEASE);
+        USHORT next = (USHORT)(lock->Serving + 1);
+        __atomic_store_n(&lock->Serving, next, __ATOMIC_SEQ_CST); /* as spinwait.c wants it */
+        if (__atomic_load_n(&lock->Next, __ATOMIC_RELAXED) != next) {
+            KiWakeSpinner(&lock->Serving, next);
+        }
     }
 }

@@ -68,6 +68,9 @@ struct _KPRCB {
     KI_DESCRIPTORS *Descriptors;
     DIRQL_WORK_ROUTINE *WorkRoutine; /* what this CPU's idle loop is to call (ke/work.c) */
     PVOID WorkContext;
+    const volatile VOID
+        *volatile AwaitedWord; /* what this CPU halts for, or is about to (ke/spinwait.c); NULL: nothing */
+    volatile ULONG64 AwaitedPlace;
     volatile LONG WorkBusy;   /* from DirqlStartOn until the routine has returned */
     PKDPC CurrentThreadedDpc; /* running, or preempted by an ordinary one */
     ULONG DpcTicks;           /* clock ticks that the current DPC's routine has run for */

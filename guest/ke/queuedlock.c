@@ -8,6 +8,7 @@
  * OldIrql with holds the CPU, for whoever queues behind it to say so in the trace.
  */
 #include "locks.h"
+#include "spinwait.h"
 
 #include "../include/mutant.h"
 #include "../trace/trace.h"
@@ -43,11 +44,12 @@ VOID KiAcquireQueuedLock(PKSPIN_LOCK lock, PKLOCK_QUEUE_HANDLE handle, ULONG64 c
                 _mm_pause();
             }
         }
-        /* Acquire: pairs with the hand-off. */
-        while (((ULONG64)__atomic_load_n((PKSPIN_LOCK *)&own->LockQueue.Lock, __ATOMIC_ACQUIRE) & QUEUED_WAITS) != 0) {
-            KiCountSpin();
-            _mm_pause();
+        /* Pairs with the hand-off; sequentially consistent as spinwait.c wants it. */
+        KI_SPIN_WAIT wait = KiBeginSpinWait(own, 0);
+        while (((ULONG64)__atomic_load_n((PKSPIN_LOCK *)&own->LockQueue.Lock, __ATOMIC_SEQ_CST) & QUEUED_WAITS) != 0) {
+            KiSpin(&wait);
         }
+        KiEndSpinWait(&wait);
     } else {
         own->LockQueue.Lock = lock;
     }
@@ -90,8 +92,10 @@ VOID KiReleaseQueuedLock(PKLOCK_QUEUE_HANDLE handle, ULONG64 caller) {
     if (MUTANT(QueuedOvertakes, "QSL-1", "the second in the queue is served before the first")) {
         next = KiPreferSecond(next);
     }
-    /* Release: as above. The only store to another CPU's line. */
-    __atomic_store_n((PKSPIN_LOCK *)&next->Lock, lock, __ATOMIC_RELEASE);
+    ULONG cpu = ((KI_QUEUED_HANDLE *)next)->Cpu; /* the handle is the other's again once the store is done */
+    /* The only store to another CPU's line. */
+    __atomic_store_n((PKSPIN_LOCK *)&next->Lock, lock, __ATOMIC_SEQ_CST);
+    KiWakeSpinnerOn(cpu, next, 0);
 }
 
 static VOID KiAcquireQueuedLockAt(PKSPIN_LOCK lock, PKLOCK_QUEUE_HANDLE handle, KIRQL irql, ULONG64 caller) {

@@ -5,6 +5,7 @@
  * comes later, until it has been in and out (RW-2). Readers have no order among themselves, nor do writers.
  */
 #include "locks.h"
+#include "spinwait.h"
 
 #include "../include/mutant.h"
 #include "../trace/trace.h"
@@ -48,15 +49,18 @@ VOID KiAcquireSharedLock(PEX_SPIN_LOCK lock, ULONG64 caller) {
         return;
     }
     trace(TraceLockSharedWait, (ULONG64)lock, caller);
-    do {
-        _mm_pause();
-    } while (!KiTryToAcquireSharedLock(lock, caller));
+    KI_SPIN_WAIT wait = KiBeginSpinWait(lock, 0);
+    while (!KiTryToAcquireSharedLock(lock, caller)) {
+        KiSpin(&wait);
+    }
+    KiEndSpinWait(&wait);
 }
 
 VOID KiReleaseSharedLock(PEX_SPIN_LOCK lock, ULONG64 caller) {
     trace(TraceLockSharedReleased, (ULONG64)lock, caller);
     /* Release: a writer that sees the count fall sees the end of this reader's reads. */
-    __atomic_sub_fetch(KiRwWord(lock), RW_READER, __ATOMIC_RELEASE);
+    __atomic_sub_fetch(KiRwWord(lock), RW_READER, __ATOMIC_SEQ_CST);
+    KiWakeSpinners(lock); /* as often as not a writer, which only the last reader lets in */
 }
 
 BOOLEAN KiTryToAcquireExclusiveLock(PEX_SPIN_LOCK lock, ULONG64 caller) {
@@ -79,20 +83,23 @@ VOID KiAcquireExclusiveLock(PEX_SPIN_LOCK lock, ULONG64 caller) {
     trace(TraceLockWait, (ULONG64)lock, caller);
     /* Relaxed: only closes the door to readers; the exchange below orders. */
     __atomic_add_fetch(word, RW_WAITER, __ATOMIC_RELAXED);
+    KI_SPIN_WAIT wait = KiBeginSpinWait(lock, 0);
     for (;;) {
-        ULONG value = __atomic_load_n(word, __ATOMIC_RELAXED);
+        ULONG value = __atomic_load_n(word, __ATOMIC_SEQ_CST); /* as spinwait.c wants it */
         if ((value & occupied) == 0 && KiRwExchange(word, value, (value - RW_WAITER) | RW_EXCLUSIVE)) {
             break;
         }
-        _mm_pause();
+        KiSpin(&wait);
     }
+    KiEndSpinWait(&wait);
     trace(TraceLockAcquired, (ULONG64)lock, caller);
 }
 
 VOID KiReleaseExclusiveLock(PEX_SPIN_LOCK lock, ULONG64 caller) {
     trace(TraceLockReleased, (ULONG64)lock, caller);
     /* Release: the next holder sees what was done. The writers that wait stay counted. */
-    __atomic_and_fetch(KiRwWord(lock), ~RW_EXCLUSIVE, __ATOMIC_RELEASE);
+    __atomic_and_fetch(KiRwWord(lock), ~RW_EXCLUSIVE, __ATOMIC_SEQ_CST);
+    KiWakeSpinners(lock);
 }
 
 BOOLEAN KiTryToConvertSharedLock(PEX_SPIN_LOCK lock, ULONG64 caller) {

@@ -3,15 +3,16 @@
  * Executive spin locks (spec section 2). The lock word is 0 when free, else the holder's PRCB: a dump shows who holds it.
  * Waiters read until the word is 0 and only then try to take it, so they do not fight over the cache line.
  *
- * Order: the exchange that takes the lock acquires, the store that frees it releases; on x86 the first is a locked
- * instruction and the second a plain store, and the compiler may move nothing across either.
+ * Order: the exchange that takes the lock acquires, the store that frees it releases, and no later load passes that store:
+ * the look for a CPU that has halted meanwhile (spinwait.h).
  */
 #include "locks.h"
+#include "spinwait.h"
 
 #include "../include/mutant.h"
 #include "../trace/trace.h"
 
-#define IMPATIENT_SPINS 2000 /* of a mutant */
+#define IMPATIENT_SPINS 50 /* of a mutant */
 
 BOOLEAN KiTryToAcquireSpinLock(KSPIN_LOCK *lock, ULONG64 caller) {
     KSPIN_LOCK expected = 0;
@@ -28,23 +29,24 @@ VOID KiAcquireSpinLock(KSPIN_LOCK *lock, ULONG64 caller) {
         return;
     }
     trace(TraceLockWait, (ULONG64)lock, caller);
-    ULONG spins = 0;
+    KI_SPIN_WAIT wait = KiBeginSpinWait(lock, 0);
     do {
-        /* Relaxed: only a hint that an exchange is worth while; the exchange orders. */
-        while (__atomic_load_n(lock, __ATOMIC_RELAXED) != 0) {
+        /* A hint that an exchange is worth while, which orders; sequentially consistent as spinwait.c wants it. */
+        while (__atomic_load_n(lock, __ATOMIC_SEQ_CST) != 0) {
             if (MUTANT(SpinImpatient, "SPIN-1", "a waiter enters after a while, held or not") &&
-                ++spins == IMPATIENT_SPINS) {
+                wait.Spins == IMPATIENT_SPINS) {
                 *lock = 0;
             }
-            KiCountSpin();
-            _mm_pause();
+            KiSpin(&wait);
         }
     } while (!KiTryToAcquireSpinLock(lock, caller));
+    KiEndSpinWait(&wait);
 }
 
 VOID KiReleaseSpinLock(KSPIN_LOCK *lock, ULONG64 caller) {
     trace(TraceLockReleased, (ULONG64)lock, caller);
-    __atomic_store_n(lock, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(lock, 0, __ATOMIC_SEQ_CST); /* releases; more than that as spinwait.c wants it */
+    KiWakeSpinner(lock, 0);
 }
 
 KIRQL NTAPI KeAcquireSpinLockRaiseToDpc(PKSPIN_LOCK SpinLock) {

@@ -2,7 +2,7 @@
 /*
  * Interrupt vectors: which are free, and how often each was taken. A vector's IRQL is its high half, so an IRQL has 16
  * vectors, less those that the executive keeps to itself: 0x31 and 0x32 (the serial ports), 0x35, 0xd1 (clock), 0xdf
- * (spurious), 0xe1 (IPI), 0xff.
+ * (spurious), 0xe1 (IPI), 0xe2 (wake-up), 0xff.
  *
  *     IRQL  1, 2      software interrupts (APC 0x1f, DPC 0x2f): no device's
  *     IRQL  3         the serial ports'; a driver may name the rest
@@ -30,6 +30,7 @@ BOOLEAN KiIsDeviceVector(ULONG vector) {
     case CLOCK_VECTOR:
     case SPURIOUS_VECTOR:
     case IPI_VECTOR:
+    case WAKE_VECTOR:
         return FALSE;
     default:
         return VECTOR_IRQL(vector) > DISPATCH_LEVEL && vector < 0xff;

@@ -72,8 +72,10 @@ static VOID CommandInts(const char *arguments) {
             ConsolePrint("  0x%02x %4u %p %14I64u %12I64u\n", vector, VECTOR_IRQL(vector), interrupt, count, claimed);
         }
     }
-    ConsolePrint("fixed: APC 0x%02x, DPC 0x%02x, COM1 0x%02x, COM2 0x%02x, CLOCK 0x%02x, IPI 0x%02x, spurious 0x%02x\n",
-                 APC_VECTOR, DPC_VECTOR, CONSOLE_VECTOR, HOST_VECTOR, CLOCK_VECTOR, IPI_VECTOR, SPURIOUS_VECTOR);
+    ConsolePrint("fixed: APC 0x%02x, DPC 0x%02x, COM1 0x%02x, COM2 0x%02x, CLOCK 0x%02x, IPI 0x%02x, wake-up 0x%02x, "
+                 "spurious 0x%02x\n",
+                 APC_VECTOR, DPC_VECTOR, CONSOLE_VECTOR, HOST_VECTOR, CLOCK_VECTOR, IPI_VECTOR, WAKE_VECTOR,
+                 SPURIOUS_VECTOR);
 }
 
 static VOID CommandIrq(const char *arguments) {
