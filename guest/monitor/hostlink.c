@@ -102,7 +102,7 @@ VOID HostLinkSend(HOST_FRAME_TYPE type, ULONG sequence) {
  * One call at a time: the next caller waits at HIGH_LEVEL. At the rendezvous the read itself holds this CPU until the host
  * has done what it was asked; elsewhere the host stores the number of the call when it has.
  */
-NTSTATUS NTAPI DirqlHostCall(HOST_CALL_CODE Code, ULONG64 Argument0, ULONG64 Argument1, ULONG64 *Value) {
+NTSTATUS NTAPI DirqlHostCall(ULONG Code, ULONG64 Argument0, ULONG64 Argument1, ULONG64 *Value) {
     static KSPIN_LOCK lock;
     HOST_CALL *call = &HostMailbox.Call;
     KIRQL irql = KiAcquireLockAtHigh(&lock);

@@ -6,6 +6,7 @@
  */
 #include "trace.h"
 
+#include "../include/driver/dirql.h"
 #include "../include/export.h"
 
 #define TRACE_DEFAULT_RECORDS 32768

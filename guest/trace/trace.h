@@ -34,6 +34,3 @@ static inline __attribute__((always_inline)) VOID trace(TRACE_EVENT event, ULONG
         TraceWrite(TRACE_STAMP(event), argument0, argument1);
     }
 }
-
-/* Exported to drivers: a TraceMark record with two values of the caller's choice. Any IRQL. */
-VOID NTAPI DirqlTraceMark(ULONG64 Value0, ULONG64 Value1);

@@ -67,7 +67,7 @@ VOID NTAPI RunLeaveWork(PVOID Context) {
 VOID NTAPI RunCalls(PVOID Context) {
     UNREFERENCED_PARAMETER(Context);
     RunSeen.Status[0] = (ULONG)DirqlHostCall(HostCallPing, 0x1122334455667788ull, 0, &RunSeen.Value);
-    RunSeen.Status[1] = (ULONG)DirqlHostCall((HOST_CALL_CODE)77, 0, 0, NULL);
+    RunSeen.Status[1] = (ULONG)DirqlHostCall(77, 0, 0, NULL);
     RunSeen.Status[2] = (ULONG)DirqlHostCall(HostCallInterrupt, 99, 0x50, NULL);
     RunSeen.Status[3] = (ULONG)DirqlHostCall(HostCallLine, 24, 1, NULL);
 }

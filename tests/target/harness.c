@@ -29,7 +29,7 @@ TARGET_CASE("SYS-2", host_answers_a_call, "") {
     ULONG64 value = 0;
     ASSERT_EQ(DirqlHostCall(HostCallPing, 0x123456789abcdefull, 0, &value), STATUS_SUCCESS);
     ASSERT_EQ(value, 0x123456789abcdefull);
-    ASSERT_EQ(DirqlHostCall((HOST_CALL_CODE)99, 0, 0, NULL), STATUS_NOT_IMPLEMENTED);
+    ASSERT_EQ(DirqlHostCall(99, 0, 0, NULL), STATUS_NOT_IMPLEMENTED);
 }
 
 static BOOLEAN NTAPI CountInterrupt(PKINTERRUPT Interrupt, PVOID ServiceContext) {

@@ -28,10 +28,10 @@ NTSYSAPI VOID NTAPI DirqlFreeVector(ULONG Vector);
 NTSYSAPI ULONG64 NTAPI DirqlInterruptCount(ULONG Cpu, ULONG Vector);
 
 /*
- * Ask the host and spin until it has answered. Any IRQL, interrupts stay as they are; one call at a time on the whole
+ * Ask the host and spin until it has answered. Code: HOST_CALL_CODE. Any IRQL, interrupts stay as they are; one call at a time on the whole
  * machine, callers wait for each other. Value may be NULL. Returns the host's status.
  */
-NTSYSAPI NTSTATUS NTAPI DirqlHostCall(HOST_CALL_CODE Code, ULONG64 Argument0, ULONG64 Argument1, ULONG64 *Value);
+NTSYSAPI NTSTATUS NTAPI DirqlHostCall(ULONG Code, ULONG64 Argument0, ULONG64 Argument1, ULONG64 *Value);
 
 /* How the machine was booted, for cases that expect different things of different machines. */
 typedef struct _DIRQL_MACHINE {
