@@ -162,6 +162,25 @@ TARGET_CASE("DPC-4 DPC-10", every_cpu_makes_a_generic_call_at_once, "smp=2 oracl
     OnEveryCpu(CallEveryCpu);
 }
 
+static volatile LONG Finished;
+
+static VOID NTAPI TakeTimeElsewhere(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
+    UNREFERENCED_PARAMETER(Dpc);
+    UNREFERENCED_PARAMETER(Argument2);
+    if (KeGetCurrentProcessorNumber() != (ULONG_PTR)Context) {
+        Settle();
+        Settle();
+    }
+    InterlockedIncrement(&Finished);
+    KeSignalCallDpcDone(Argument1);
+}
+
+TARGET_CASE("DPC-4 DPC-14", a_generic_call_waits_for_the_slowest, "smp=2") {
+    Finished = 0;
+    KeGenericCallDpc(TakeTimeElsewhere, NULL); /* this CPU's own is done at once */
+    ASSERT_EQ(Finished, TargetCpus());
+}
+
 static VOID NTAPI CallFromTheThread(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID Argument2) {
     UNREFERENCED_PARAMETER(Dpc);
     UNREFERENCED_PARAMETER(Argument1);

@@ -6,7 +6,8 @@
 #include "dpccase.h"
 
 #define NO_TICK "clock=500000000 "
-#define DEPTH   4 /* a deeper queue is processed at once */
+#define FAST    "clock=4000 " /* where a tick is awaited */
+#define DEPTH   4             /* a deeper queue is processed at once */
 
 static NOTED Notes[8];
 static volatile LONG Stop, Started;
@@ -60,7 +61,7 @@ TARGET_CASE("DPC-8", low_runs_with_the_next_that_does_not_wait, NO_TICK) {
 }
 
 /* With few requests in a clock tick nothing is gained by waiting. Two whole ticks without one are awaited at most. */
-TARGET_CASE("DPC-8", low_does_not_wait_when_requests_are_rare, "") {
+TARGET_CASE("DPC-8", low_does_not_wait_when_requests_are_rare, FAST) {
     ULONG at_once = 0;
     for (ULONG i = 0; i < 6; i++) {
         QueueLow(&Notes[0]);
@@ -70,7 +71,7 @@ TARGET_CASE("DPC-8", low_does_not_wait_when_requests_are_rare, "") {
     ASSERT_NE(at_once, 0);
 }
 
-TARGET_CASE("DPC-8", a_clock_tick_sees_to_what_waits, "") {
+TARGET_CASE("DPC-8", a_clock_tick_sees_to_what_waits, FAST) {
     for (ULONG i = 0; i < 3; i++) {
         RaiseRequestRate();
         QueueLow(&Notes[0]);
@@ -154,7 +155,7 @@ TARGET_CASE("DPC-9", deferred_until_that_cpu_happens_to_drain, "smp=2 " NO_TICK)
     LetGo();
 }
 
-TARGET_CASE("DPC-9", a_clock_tick_there_sees_to_what_waits, "smp=2") {
+TARGET_CASE("DPC-9", a_clock_tick_there_sees_to_what_waits, "smp=2 " FAST) {
     KeepBusy();
     QueueOnOther(&Notes[0], LowImportance);
     WAIT_UNTIL(Notes[0].Runs);
