@@ -135,7 +135,7 @@ typedef struct _HOST_REPLY {
  */
 typedef struct _HOST_CALL {
     volatile ULONG Sequence; /* guest: stored last; a call waits while Done differs */
-    ULONG Code;              /* HOST_CALL_CODE */
+    HOST_CALL_CODE Code;
     ULONG64 Argument[4];
     volatile ULONG Done; /* host: the number of the call that it has answered, stored last */
     NTSTATUS Status;     /* host */
