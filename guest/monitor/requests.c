@@ -6,6 +6,7 @@
 #include "../ke/ki.h"
 #include "../ldr/ldr.h"
 #include "../mm/mi.h"
+#include "../verifier/vf.h"
 
 typedef struct _HOST_CLOCK_PAIR {
     ULONG64 Host; /* CLOCK_MONOTONIC, ns */
@@ -105,6 +106,9 @@ VOID HostExecute(const HOST_REQUEST *request, HOST_REPLY *reply) {
         break;
     case HostRequestFlushDpcs:
         KeFlushQueuedDpcs();
+        break;
+    case HostRequestVerifier:
+        reply->Value[0] = VfEnable(request->Argument[0] != 0);
         break;
     default:
         reply->Status = STATUS_NOT_IMPLEMENTED;

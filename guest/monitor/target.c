@@ -5,6 +5,7 @@
 #include "../hal/hal.h"
 #include "../ke/ki.h"
 #include "../trace/trace.h"
+#include "../verifier/vf.h"
 
 #define FIRST_VECTOR 0x10
 
@@ -37,7 +38,7 @@ NT_EXPORT(DirqlFreeVector);
 
 VOID NTAPI DirqlQueryMachine(DIRQL_MACHINE *Machine) {
     Machine->Cpus = KiProcessorCount;
-    Machine->Verifier = HostBootOptions.Verifier;
+    Machine->Verifier = VfEnabled;
     Machine->DpcPlacement = HostBootOptions.DpcPlacement;
     Machine->InterruptRouting = HostBootOptions.InterruptRouting;
     Machine->VirtualTime = HostLinkIsRendezvous();
