@@ -35,12 +35,13 @@ typedef enum _TRACE_EVENT {
     TraceHostReply = 25,           /* sequence; NTSTATUS */
     TraceRendezvous = 26,          /* value the host answered with; 0. follows a TraceRendezvousEnter */
     TraceMark = 27,                /* two values of the driver's own choice (DirqlTraceMark) */
-    TraceInterruptConnect = 28,    /* KINTERRUPT; vector | Irql << 8 | SynchronizeIrql << 16 | target CPU << 24 */
+    TraceInterruptConnect = 28,    /* KINTERRUPT; vector | Irql << 8 | SynchronizeIrql << 16 | target CPU << 24 |
+                                      the CPUs that it may interrupt << 32 */
     TraceUnexpectedInterrupt = 29, /* vector; interrupted RIP */
     TraceRendezvousEnter = 30,     /* 0; 0. about to ask the host, which holds the machine until it answers */
-    TraceLockQueued =
-        31, /* lock; 1 << 32 | CPU that is waited behind, or 2 << 32 | ticket. takes its place, will spin */
-    TraceLockSharedWait = 32,     /* lock; caller. a reader that cannot enter yet */
+    TraceLockQueued = 31,     /* lock; 1 << 32 | CPU that is waited behind, or 2 << 32 | ticket. has its place, spins.
+                                   or 3 << 32: the acquisition before was a try, and would not have waited */
+    TraceLockSharedWait = 32, /* lock; caller. a reader that cannot enter yet */
     TraceLockSharedAcquired = 33, /* lock; caller. as a reader, recorded after the acquisition */
     TraceLockSharedReleased = 34, /* lock; caller. recorded before the release */
     TraceIpiCallEnter = 35,       /* routine; context. a routine called on all CPUs, IPI_LEVEL */

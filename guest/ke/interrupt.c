@@ -14,7 +14,8 @@ static ULONG64 KiVectorsOfObjects[4]; /* bit n of word w: vector 64 * w + n was 
 static VOID KiTraceConnect(PKINTERRUPT interrupt) {
     KI_INTERRUPT_PARAMETERS *p = &interrupt->Parameters;
     trace(TraceInterruptConnect, (ULONG64)interrupt,
-          p->Vector | (ULONG64)p->Irql << 8 | (ULONG64)p->SynchronizeIrql << 16 | (ULONG64)p->Cpu << 24);
+          p->Vector | (ULONG64)p->Irql << 8 | (ULONG64)p->SynchronizeIrql << 16 | (ULONG64)p->Cpu << 24 |
+              (ULONG64)(ULONG)p->Affinity << 32);
 }
 
 /* KiInterruptLock is held. Returns the link that the object is to hang on; NULL: the vector may not be shared so. */

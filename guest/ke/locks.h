@@ -9,6 +9,8 @@
 
 #include "../include/driver/rwlock.h"
 
+#define KI_LOCK_TRIED (3ull << 32) /* TraceLockQueued: the routine that has just taken the lock would not have waited */
+
 #define KI_SYNCH_LEVEL 12 /* D7 */
 
 /* ke/queuedlock.c: first come, first served; the handle is the caller's until it is released. */

@@ -63,7 +63,7 @@ VOID KiReleaseSharedLock(PEX_SPIN_LOCK lock, ULONG64 caller) {
     KiWakeSpinners(lock); /* as often as not a writer, which only the last reader lets in */
 }
 
-BOOLEAN KiTryToAcquireExclusiveLock(PEX_SPIN_LOCK lock, ULONG64 caller) {
+static BOOLEAN KiTakeExclusiveLock(PEX_SPIN_LOCK lock, ULONG64 caller) {
     if (!KiRwExchange(KiRwWord(lock), 0, RW_EXCLUSIVE)) {
         return FALSE;
     }
@@ -71,18 +71,26 @@ BOOLEAN KiTryToAcquireExclusiveLock(PEX_SPIN_LOCK lock, ULONG64 caller) {
     return TRUE;
 }
 
+BOOLEAN KiTryToAcquireExclusiveLock(PEX_SPIN_LOCK lock, ULONG64 caller) {
+    if (!KiTakeExclusiveLock(lock, caller)) {
+        return FALSE;
+    }
+    trace(TraceLockQueued, (ULONG64)lock, KI_LOCK_TRIED);
+    return TRUE;
+}
+
 VOID KiAcquireExclusiveLock(PEX_SPIN_LOCK lock, ULONG64 caller) {
     ULONG *word = KiRwWord(lock);
     ULONG occupied = RW_EXCLUSIVE | RW_READERS;
-    if (KiTryToAcquireExclusiveLock(lock, caller)) {
+    if (KiTakeExclusiveLock(lock, caller)) {
         return;
     }
     if (MUTANT(RwWriterJoinsReaders, "RW-1", "a writer enters among readers")) {
         occupied = RW_EXCLUSIVE;
     }
-    trace(TraceLockWait, (ULONG64)lock, caller);
     /* Relaxed: only closes the door to readers; the exchange below orders. */
     __atomic_add_fetch(word, RW_WAITER, __ATOMIC_RELAXED);
+    trace(TraceLockWait, (ULONG64)lock, caller); /* after it: from here on the trace can tell who passes the writer */
     KI_SPIN_WAIT wait = KiBeginSpinWait(lock, 0);
     for (;;) {
         ULONG value = __atomic_load_n(word, __ATOMIC_SEQ_CST); /* as spinwait.c wants it */
@@ -115,6 +123,7 @@ BOOLEAN KiTryToConvertSharedLock(PEX_SPIN_LOCK lock, ULONG64 caller) {
     /* Both at once, in fact: nobody can come in between. */
     trace(TraceLockSharedReleased, (ULONG64)lock, caller);
     trace(TraceLockAcquired, (ULONG64)lock, caller);
+    trace(TraceLockQueued, (ULONG64)lock, KI_LOCK_TRIED);
     return TRUE;
 }
 

@@ -14,7 +14,7 @@
 
 #define IMPATIENT_SPINS 50 /* of a mutant */
 
-BOOLEAN KiTryToAcquireSpinLock(KSPIN_LOCK *lock, ULONG64 caller) {
+static BOOLEAN KiTakeSpinLock(KSPIN_LOCK *lock, ULONG64 caller) {
     KSPIN_LOCK expected = 0;
     KSPIN_LOCK owner = (KSPIN_LOCK)KiCurrentPrcb();
     if (!__atomic_compare_exchange_n(lock, &expected, owner, FALSE, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
@@ -24,8 +24,16 @@ BOOLEAN KiTryToAcquireSpinLock(KSPIN_LOCK *lock, ULONG64 caller) {
     return TRUE;
 }
 
+BOOLEAN KiTryToAcquireSpinLock(KSPIN_LOCK *lock, ULONG64 caller) {
+    if (!KiTakeSpinLock(lock, caller)) {
+        return FALSE;
+    }
+    trace(TraceLockQueued, (ULONG64)lock, KI_LOCK_TRIED);
+    return TRUE;
+}
+
 VOID KiAcquireSpinLock(KSPIN_LOCK *lock, ULONG64 caller) {
-    if (KiTryToAcquireSpinLock(lock, caller)) {
+    if (KiTakeSpinLock(lock, caller)) {
         return;
     }
     trace(TraceLockWait, (ULONG64)lock, caller);
@@ -39,7 +47,7 @@ VOID KiAcquireSpinLock(KSPIN_LOCK *lock, ULONG64 caller) {
             }
             KiSpin(&wait);
         }
-    } while (!KiTryToAcquireSpinLock(lock, caller));
+    } while (!KiTakeSpinLock(lock, caller));
     KiEndSpinWait(&wait);
 }
 

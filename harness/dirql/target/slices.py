@@ -152,8 +152,7 @@ class CaseTrace:
 
     def _connect(self, interrupt: int, word: int) -> None:
         self._connected.pop(interrupt, None)
-        parts = (word >> shift & 0xFF for shift in (0, 8, 16, 24))
-        self._connected[interrupt] = Connection(interrupt, *parts)
+        self._connected[interrupt] = Connection.of_record(interrupt, word)
 
     def _clock(self) -> Clock:
         """The rate of the guest's clock since `Ping`: good enough to tell 250 ns from a microsecond."""

@@ -53,18 +53,19 @@ def _judge_cpus(history: History, enters: Indices, finding: Finding) -> None:
     objects = number[len(masks) :]
     at = np.searchsorted(ranked[order], objects * size + enters + 1) - 1
     connect = order[np.maximum(at, 0)]
+    ever = np.zeros(int(number.max()) + 1, dtype=np.uint64)
+    np.bitwise_or.at(ever, number[: len(masks)], masks)  # connected anew: it may still be serviced by an older mask
     known = (at >= 0) & (number[connect] == objects) & (masks[connect] != 0)
     finding.judged = int(known.sum())
     cpu = trace.cpu[enters].astype(np.uint64)
-    wrong = known & ((masks[connect] >> np.minimum(cpu, np.uint64(63))) & np.uint64(1) == 0) & (cpu < _MASK_BITS)
-    # An object that is connected anew may still be serviced by the mask that it had.
-    once = np.bincount(number[: len(masks)], minlength=int(number.max()) + 1)[objects] == 1
-    for which in np.flatnonzero(wrong & once):
-        index, mask = enters[which], int(masks[connect[which]])
+    allowed = (ever[objects] >> np.minimum(cpu, np.uint64(63))) & np.uint64(1)
+    for which in np.flatnonzero(known & (allowed == 0) & (cpu < _MASK_BITS)):
+        index, mask = enters[which], int(ever[objects[which]])
+        since = int(table.index[connect[which]])
         finding.add(
             f"the ISR of KINTERRUPT {trace.arg0[index]:#x}, connected for CPUs {_listed(mask)}, ran on "
             f"CPU {trace.cpu[index]}",
-            [index, *([int(table.index[connect[which]])] if table.index[connect[which]] >= 0 else [])],
+            [since, index] if since >= 0 else [index],
             [trace.arg1[index]],
         )
 

@@ -177,9 +177,10 @@ def _judge_restored(locks: Locks, restored: Finding, released: Finding) -> None:
             )
     acquired = np.searchsorted(locks.acquired, start)
     known = locks.raised[acquired] & (locks.asked_at[acquired] != lowered[mine])
+    crossings = _Crossings(locks) if known.any() else None
     for at in np.flatnonzero(known):
         one, other = int(start[at]), int(end[at])
-        if _alone(locks, one, other):
+        if crossings is not None and not crossings.crossed(one, other):
             restored.add(
                 f"CPU {trace.cpu[other]} released the lock {trace.arg0[other]:#x} and lowered to IRQL "
                 f"{lowered[mine[at]]}; it had been acquired at IRQL {locks.asked_at[acquired[at]]}",
@@ -188,17 +189,27 @@ def _judge_restored(locks: Locks, restored: Finding, released: Finding) -> None:
             )
 
 
-def _alone(locks: Locks, start: int, end: int) -> bool:
-    """Tell whether no other hold of that CPU crosses this one.
+class _Crossings:
+    """Finds holds of one CPU that cross: one begins inside the other and ends after it.
 
     Who releases two locks in the order in which they were acquired gives each release the level that the other
     acquisition saved.
     """
-    trace, (starts, ends) = locks.trace, (locks.starts, locks.ends)
-    mine = trace.cpu[starts] == trace.cpu[start]
-    inside_start = (starts > start) & (starts < end)
-    inside_end = (ends > start) & (ends < end)
-    return not bool((mine & (inside_start != inside_end)).any())
+
+    def __init__(self, locks: Locks) -> None:
+        place = np.append(locks.trace.position, len(locks.trace))
+        begin, end = place[locks.starts], place[locks.ends]
+        self._place = place
+        by_begin, by_end = np.argsort(begin), np.argsort(end)
+        self._begin, self._end_of = begin[by_begin], end[by_begin]
+        self._end, self._begin_of = end[by_end], begin[by_end]
+
+    def crossed(self, start: int, end: int) -> bool:
+        """Tell whether another hold of its CPU crosses the one between these two records."""
+        first, last = int(self._place[start]), int(self._place[end])
+        inner = slice(*np.searchsorted(self._begin, (first + 1, last)))
+        outer = slice(*np.searchsorted(self._end, (first + 1, last)))
+        return bool((self._end_of[inner] > last).any() or (self._begin_of[outer] < first).any())
 
 
 def _judge_lowered_while_held(locks: Locks, finding: Finding) -> None:

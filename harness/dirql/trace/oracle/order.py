@@ -8,6 +8,9 @@ made under a common lock, which keeps them apart, nor where the routine would no
 SPIN-12, SPIN-19: a lock held at IRQL n and taken by a routine that runs above n, so that it can interrupt the holder
 and wait for ever: inside a service or synchronised routine that is SPIN-12, elsewhere SPIN-19. Evidence is one
 acquisition of each kind; what a routine raised itself before it acquired (the record before says so) does not count.
+
+The memory of a lock may become another one, and no record says so. So acquisitions are only compared if nothing was
+loaded or unloaded between them, and their levels only if nothing was connected.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from dirql.trace.history import History
 from dirql.trace.intervals import contexts, factorize
 from dirql.trace.oracle.locks import LOCK_EVENTS, Locks
 from dirql.trace.oracle.verdict import Clause, Finding
-from dirql.trace.schema import Indices, Words
+from dirql.trace.schema import Indices
 
 SPIN_9 = Clause(
     "SPIN-9",
@@ -45,10 +48,9 @@ SPIN_19 = Clause(
 _WITNESSES = 64
 """Acquisitions of one pair that are looked at for a common lock."""
 
-_OBJECT_BYTES = 256
-"""An interrupt object's own lock lies in it, this close to its beginning."""
-
-_Edges = dict[tuple[int, int], list[tuple[int, int]]]
+_Lock = tuple[int, int]
+"""A lock: its age, which is how many images had come or gone, and its address."""
+_Edges = dict[tuple[_Lock, _Lock], list[tuple[int, int]]]
 """(lock held, lock asked for) -> (acquisition of the first, record about the second), the first few."""
 
 
@@ -64,7 +66,7 @@ def _judge_order(locks: Locks, finding: Finding) -> None:
     edges, finding.judged = _edges(locks)
     if len(edges) < 2:
         return
-    after: dict[int, list[int]] = {}
+    after: dict[_Lock, list[_Lock]] = {}
     for one, other in edges:
         after.setdefault(one, []).append(other)
     for ring in _rings(after):
@@ -101,21 +103,30 @@ def _edges(locks: Locks) -> tuple[_Edges, int]:
     real = (ends > asked) & (trace.arg0[held] != trace.arg0[asked])
     asked, held = asked[real], held[real]
     names, number = factorize(np.concatenate([trace.arg0[held], trace.arg0[asked]]))
-    pair = number[: len(held)] * len(names) + number[len(held) :]
+    age = _age(locks, asked, "ImageLoad", "ImageUnload")
+    pair = (age * len(names) + number[: len(held)]) * len(names) + number[len(held) :]
+    order = np.argsort(pair, kind="stable")
     edges: _Edges = {}
-    for which in np.unique(pair):
-        mine = np.flatnonzero(pair == which)[:_WITNESSES]
-        key = (int(trace.arg0[held[mine[0]]]), int(trace.arg0[asked[mine[0]]]))
+    for part in np.split(order, np.flatnonzero(np.diff(pair[order])) + 1) if len(order) else []:
+        mine = part[:_WITNESSES]
+        first = mine[0]
+        life = int(age[first])
+        key = ((life, int(trace.arg0[held[first]])), (life, int(trace.arg0[asked[first]])))
         edges[key] = [(int(held[at]), int(asked[at])) for at in mine]
     return edges, len(asked)
 
 
-def _rings(after: dict[int, list[int]]) -> Iterator[list[int]]:
+def _age(locks: Locks, index: Indices, *events: str) -> Indices:
+    """Return how many of the named events came before each record."""
+    return np.searchsorted(locks.trace.where(*events), index)
+
+
+def _rings(after: dict[_Lock, list[_Lock]]) -> Iterator[list[_Lock]]:
     """Yield the shortest ring through each lock that is on one, each ring once."""
-    seen: set[frozenset[int]] = set()
+    seen: set[frozenset[_Lock]] = set()
     for first in sorted(after):
         paths, reached = [[first]], {first}
-        ring: list[int] | None = None
+        ring: list[_Lock] | None = None
         while paths and ring is None:
             longer = []
             for path in paths:
@@ -134,9 +145,9 @@ def _rings(after: dict[int, list[int]]) -> Iterator[list[int]]:
             yield ring
 
 
-def _apart(locks: Locks, steps: list[list[tuple[int, int]]], ring: list[int]) -> list[tuple[int, int]] | None:
+def _apart(locks: Locks, steps: list[list[tuple[int, int]]], ring: list[_Lock]) -> list[tuple[int, int]] | None:
     """Choose an acquisition for each step of a ring such that no two were made under a common lock; None if none is."""
-    sets = [[(step, _held(locks, step[1]) - set(ring)) for step in each] for each in steps]
+    sets = [[(step, _held(locks, step[1]) - {lock for _, lock in ring}) for step in each] for each in steps]
 
     def choose(at: int, used: set[int]) -> list[tuple[int, int]] | None:
         if at == len(sets):
@@ -161,21 +172,6 @@ def _held(locks: Locks, index: int) -> set[int]:
     return {int(lock) for lock in trace.arg0[locks.starts[mine]]}
 
 
-def _lives(locks: Locks) -> tuple[Words, Indices]:
-    """Number the locks of all exclusive acquisitions.
-
-    An interrupt object's own lock is another one at each connection: its memory may have been another object's before.
-    """
-    trace, acquired = locks.trace, locks.acquired
-    names, number = factorize(trace.arg0[acquired])
-    connects = trace.where("InterruptConnect")
-    life = np.zeros(len(acquired), dtype=np.int64)
-    for address in np.unique(trace.arg0[connects]):
-        own = (trace.arg0[acquired] >= address) & (trace.arg0[acquired] - address < _OBJECT_BYTES)
-        life[own] = np.searchsorted(connects[trace.arg0[connects] == address], acquired[own])
-    return factorize((number * (len(connects) + 1) + life).astype(np.uint64)) if len(names) else (names, number)
-
-
 def _judge_levels(locks: Locks, inside: Finding, levels: Finding) -> None:
     trace, acquired = locks.trace, locks.acquired
     levels.judged = len(acquired)
@@ -184,7 +180,9 @@ def _judge_levels(locks: Locks, inside: Finding, levels: Finding) -> None:
     opener = locks.history.in_routines.opener[acquired]
     in_routine = (opener >= 0) & (trace.are(opener, "IsrEnter") | trace.are(opener, "SyncEnter"))
     inside.judged = int(in_routine.sum())
-    names, number = _lives(locks)
+    age = _age(locks, acquired, "ImageLoad", "ImageUnload", "InterruptConnect")
+    names, number = factorize(trace.arg0[acquired])
+    names, number = factorize((number * (int(age.max()) + 1) + age).astype(np.uint64))
     level = trace.irql[acquired].astype(np.int64)
     order = np.lexsort((level, number))
     lowest = order[np.searchsorted(number[order], np.arange(len(names)))]

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dirql.trace.history import DISPATCH_LEVEL, PASSIVE_LEVEL, History, vector_of
+from dirql.trace.intervals import contexts
 from dirql.trace.oracle.verdict import Clause, Finding
 from dirql.trace.schema import Flags, Indices
 
@@ -250,31 +251,29 @@ def _judge_threaded(history: History, finding: Finding) -> None:
     trace, spans = history.trace, history.threaded_dpcs
     starts = trace.where("ThreadedDpcStart")
     finding.judged = len(starts)
-    for index in trace.where("ThreadedDpcStart", "ThreadedDpcEnd"):
-        if trace.irql[index] != PASSIVE_LEVEL:
-            verb = "began" if trace.are(np.array([index]), "ThreadedDpcStart")[0] else "ended"
-            finding.add(
-                f"the threaded DPC {trace.arg0[index]:#x} {verb} on CPU {trace.cpu[index]} at IRQL "
-                f"{trace.irql[index]}, not PASSIVE_LEVEL",
-                [index],
-                [trace.arg1[index]],
-                certain=True,
-            )
+    both = trace.where("ThreadedDpcStart", "ThreadedDpcEnd")
+    for index in both[trace.irql[both] != PASSIVE_LEVEL]:
+        verb = "began" if trace.are(np.array([index]), "ThreadedDpcStart")[0] else "ended"
+        finding.add(
+            f"the threaded DPC {trace.arg0[index]:#x} {verb} on CPU {trace.cpu[index]} at IRQL {trace.irql[index]}, "
+            "not PASSIVE_LEVEL",
+            [index],
+            [trace.arg1[index]],
+            certain=True,
+        )
+    if not len(starts):
+        return
+    threads = contexts(trace, spans)
     around = history.in_routines.opener[starts]
-    running = np.concatenate([spans.start, spans.running])
-    until = np.concatenate([spans.end, np.full(len(spans.running), len(trace), dtype=np.int64)])
-    for index, opener in zip(starts.tolist(), around.tolist(), strict=True):
-        outer = opener
-        if outer < 0:
-            inside = (trace.cpu[running] == trace.cpu[index]) & (running < index) & (until > index)
-            outer = int(running[inside].max(initial=-1))
-        if outer >= 0:
-            finding.add(
-                f"the threaded DPC {trace.arg0[index]:#x} began on CPU {trace.cpu[index]} inside "
-                f"{trace.meta.events.name(int(trace.event[outer]))}",
-                [outer, index],
-                [trace.arg1[outer], trace.arg1[index]],
-            )
+    around = np.where(around >= 0, around, threads.parent(starts))
+    for at in np.flatnonzero(around >= 0):
+        index, outer = starts[at], around[at]
+        finding.add(
+            f"the threaded DPC {trace.arg0[index]:#x} began on CPU {trace.cpu[index]} inside "
+            f"{trace.meta.events.name(int(trace.event[outer]))}",
+            [outer, index],
+            [trace.arg1[outer], trace.arg1[index]],
+        )
     insert, start = history.dpc_runs.runs(trace)
     target = ((trace.arg1[insert] >> np.uint64(8)) & np.uint64(0xFF)).astype(np.int64)
     wrong = trace.are(start, "ThreadedDpcStart") & (target != ANY_CPU) & (target != trace.cpu[start])
