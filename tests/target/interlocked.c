@@ -139,22 +139,22 @@ static VOID NTAPI AddMany(PVOID Context) {
 
 TARGET_CASE("IRP-7", sums_are_exact, "oracle=SPIN-1") {
     Sum = 0;
-    LargeSum.QuadPart = 0xfffffff0ll;
+    LargeSum.QuadPart = 0xfffffff0LL;
     StartOthers(AddMany);
     AddMany(NULL);
     WaitForOthers();
     ASSERT_EQ(Sum, 2 * LIST_ROUNDS * TargetCpus());
-    ASSERT_EQ(LargeSum.QuadPart, 0xfffffff0ll + (LONGLONG)(3 * LIST_ROUNDS * TargetCpus()));
+    ASSERT_EQ(LargeSum.QuadPart, 0xfffffff0LL + (LONGLONG)(3 * LIST_ROUNDS * TargetCpus()));
 }
 
 TARGET_CASE("IRP-7", addition_returns_the_value_before, "") {
     ULONG number = 0xfffffffeu;
-    LARGE_INTEGER large = {.QuadPart = 0xffffffffll};
+    LARGE_INTEGER large = {.QuadPart = 0xffffffffLL};
     LARGE_INTEGER one = {.QuadPart = 1};
     ASSERT_EQ(ExInterlockedAddUlong(&number, 5, &Lock[5]), 0xfffffffeu);
     ASSERT_EQ(number, 3); /* it wraps */
-    ASSERT_EQ(ExInterlockedAddLargeInteger(&large, one, &Lock[5]).QuadPart, 0xffffffffll);
-    ASSERT_EQ(large.QuadPart, 0x100000000ll);
+    ASSERT_EQ(ExInterlockedAddLargeInteger(&large, one, &Lock[5]).QuadPart, 0xffffffffLL);
+    ASSERT_EQ(large.QuadPart, 0x100000000LL);
     LONG exchanged = 7;
     ASSERT_EQ(InterlockedExchangeAdd(&exchanged, 4), 7);
     ASSERT_EQ(exchanged, 11);

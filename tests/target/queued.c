@@ -45,7 +45,7 @@ static VOID QueueBehind(ULONG first, ULONG step) {
     KeAcquireInStackQueuedSpinLock(&Lock[1], &Handle[0]);
     for (ULONG i = 0; i < others; i++) {
         DirqlStartOn(cpu, QueueUp, (PVOID)(ULONG_PTR)cpu);
-        WAIT_UNTIL(*(volatile ULONG_PTR *)&Lock[1] == (ULONG_PTR)&Handle[cpu]);
+        WAIT_UNTIL(*(volatile ULONG_PTR *)&Lock[1] == (ULONG_PTR)&Handle[cpu % QUEUED_MOST]);
         cpu += step;
     }
     ASSERT_EQ(Served, 0);
