@@ -32,21 +32,25 @@ VOID ViCaptureStack(ULONG64 *stack, ULONG64 frame) {
     ULONG64 start = frame;
     ULONG64 physical;
     ULONG count = 0;
-    while (count < VF_STACK_FRAMES && (frame & 7u) == 0 && frame - start < STACK_REACH &&
-           MiTranslate(frame, &physical) && MiTranslate(frame + 8, &physical)) {
-        ULONG64 returned = ((const ULONG64 *)frame)[1];
+    for (; count < VF_STACK_FRAMES && (frame & 15u) == 0 && frame - start < STACK_REACH; count++) {
+        /* Aligned to 16, a frame does not cross a page; the first one's page is this CPU's stack. */
+        if ((frame ^ start) >> PAGE_SHIFT != 0 && !MiTranslate(frame, &physical)) {
+            break;
+        }
         ULONG64 following = ((const ULONG64 *)frame)[0];
+        ULONG64 returned = ((const ULONG64 *)frame)[1];
         if (!ViIsCode(returned)) {
             break;
         }
-        stack[count++] = returned;
+        stack[count] = returned;
         if (following <= frame) {
+            count++;
             break;
         }
         frame = following;
     }
-    while (count < VF_STACK_FRAMES) {
-        stack[count++] = 0;
+    for (; count < VF_STACK_FRAMES; count++) {
+        stack[count] = 0;
     }
 }
 
