@@ -36,9 +36,14 @@ static ULONG64 ViLockOfHandle(PKLOCK_QUEUE_HANDLE handle, ULONG64 frame) {
             return held->Lock;
         }
     }
-    const char *text = "a lock queue handle is released that holds no lock on this CPU";
     VI_REQUEST request = ViRequest((ULONG64)KiQueuedLockOf(handle), ViQueued, ViRaise, frame);
-    ViReport(DRIVER_VERIFIER_DETECTED_VIOLATION, VI_NOT_ACQUIRED, request.Lock, (ULONG64)handle, 0, text, &request);
+    ULONG cpu;
+    if (ViIsHeldElsewhere(request.Lock, &cpu)) {
+        ViReport(SPIN_LOCK_NOT_OWNED, request.Lock, request.Irql, cpu, 0,
+                 "a lock queue handle is released by a CPU that did not acquire with it", &request);
+    }
+    ViReport(DRIVER_VERIFIER_DETECTED_VIOLATION, VI_NOT_ACQUIRED, request.Lock, (ULONG64)handle, 0,
+             "a lock queue handle is released that holds no lock", &request);
 }
 
 static VOID ViReleaseQueued(PKLOCK_QUEUE_HANDLE handle, VI_FORM form, ULONG64 frame, ULONG64 caller) {

@@ -178,6 +178,20 @@ TARGET_CASE("QSL-4", a_handle_released_twice, "verifier=on bugcheck=0xc4/0x1007"
     KeReleaseInStackQueuedSpinLock(&Handle[0]);
 }
 
+static VOID NTAPI ReleaseForeign(PVOID Context) {
+    KIRQL old;
+    UNREFERENCED_PARAMETER(Context);
+    KeRaiseIrql(DISPATCH_LEVEL, &old);
+    KeReleaseInStackQueuedSpinLockFromDpcLevel(&Handle[0]);
+    KeLowerIrql(old);
+}
+
+TARGET_CASE("QSL-4", a_handle_released_elsewhere, "smp=2 verifier=on bugcheck=0x10") {
+    KeAcquireInStackQueuedSpinLock(&Lock[5], &Handle[0]);
+    DirqlStartOn(1, ReleaseForeign, NULL);
+    DirqlWaitFor(1);
+}
+
 TARGET_CASE("QSL-5", queued_then_executive, "verifier=on bugcheck=0xc4/0x1008") {
     KeAcquireInStackQueuedSpinLock(&Lock[7], &Handle[0]);
     KeReleaseInStackQueuedSpinLock(&Handle[0]);
