@@ -30,7 +30,9 @@ static NTSTATUS IopCheckParameters(const KI_INTERRUPT_PARAMETERS *p) {
         DbgPrint("io: passive-level service routines need threads, which are not there\n");
         return STATUS_NOT_SUPPORTED;
     }
-    if (!KiIsDeviceVector(p->Vector) || VECTOR_IRQL(p->Vector) != p->Irql || p->SynchronizeIrql < p->Irql ||
+    if (!KiIsDeviceVector(p->Vector) || VECTOR_IRQL(p->Vector) != p->Irql ||
+        (p->SynchronizeIrql < p->Irql &&
+         !MUTANT(LowSynchronizeAccepted, "INT-5", "a SynchronizeIrql below Irql is accepted")) ||
         p->SynchronizeIrql > HIGH_LEVEL || p->ServiceRoutine == NULL) {
         return STATUS_INVALID_PARAMETER;
     }
@@ -56,7 +58,8 @@ static NTSTATUS IopConnect(const KI_INTERRUPT_PARAMETERS *given, PKINTERRUPT *in
     if (object == NULL) {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
-    *interrupt = object; /* before the first interrupt: the service routine may want it (INT-7) */
+    BOOLEAN late = MUTANT(ObjectStoredLate, "INT-7", "the object is stored when the interrupt is already connected");
+    *interrupt = late ? NULL : object; /* before the first interrupt: the service routine may want it (INT-7) */
     ULONG pin = IopPinOfVector(parameters.Vector);
     if (pin != BOOT_NO_PIN) {
         status = IopConnectToLine(pin, object, &parameters);
@@ -67,6 +70,8 @@ static NTSTATUS IopConnect(const KI_INTERRUPT_PARAMETERS *given, PKINTERRUPT *in
     if (!NT_SUCCESS(status)) {
         *interrupt = NULL;
         ExFreePoolWithTag(object, POOL_TAG_INTERRUPT);
+    } else if (late) {
+        *interrupt = object;
     }
     return status;
 }

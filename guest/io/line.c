@@ -45,6 +45,9 @@ ULONG IopPinOfVector(ULONG vector) {
 
 ULONG IopChooseCpu(KAFFINITY usable, ULONG turn) {
     ULONG count = 0;
+    if (MUTANT(LineGoesAnywhere, "INT-6", "a line is routed to CPUs that its mask leaves out")) {
+        usable = KeQueryActiveProcessors();
+    }
     if (HostBootOptions.InterruptRouting == InterruptRoutingAsymmetric &&
         !MUTANT(AsymmetricIgnored, "SYS-3", "asymmetric routing spreads interrupts all the same")) {
         return (usable & 1u) != 0 ? 0 : IOP_NO_CPU;
@@ -63,7 +66,8 @@ ULONG IopChooseCpu(KAFFINITY usable, ULONG turn) {
 
 /* IopLineLock is held. Sets the pin as what is connected to its vector wants it. */
 static VOID IopRouteLine(ULONG pin, ULONG cpu, KINTERRUPT_MODE mode) {
-    BOOLEAN level = mode == LevelSensitive && !MUTANT(LevelIsLatched, "INT-12", "a level line is routed as latched");
+    BOOLEAN level = (mode == LevelSensitive || MUTANT(LatchedIsLevel, "INT-12", "a latched line is routed as level")) &&
+        !MUTANT(LevelIsLatched, "INT-12", "a level line is routed as latched");
     ioapic_route(pin, IopLines[pin].Vector, KiPcr[cpu].Prcb.ApicId, level);
     IopLines[pin].Routed = TRUE;
 }

@@ -46,7 +46,8 @@ NTSTATUS KiConnectInterrupt(PKINTERRUPT interrupt, const KI_INTERRUPT_PARAMETERS
     KIRQL old = KiAcquireLockAtHigh(&KiInterruptLock);
     struct _KINTERRUPT *volatile *link = KiFindPlace(parameters);
     if (link != NULL) {
-        if (KiReserveVector(vector)) {
+        if (!MUTANT(NamedVectorIsFree, "INT-2", "a vector that a driver names is handed out again") &&
+            KiReserveVector(vector)) {
             KiVectorsOfObjects[vector / 64] |= 1ull << (vector & 63u);
         }
         interrupt->Next = *link;

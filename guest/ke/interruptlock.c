@@ -25,6 +25,15 @@ static VOID KiTakeTicket(KI_INTERRUPT_LOCK *lock, ULONG64 caller) {
     }
     trace(TraceLockWait, (ULONG64)lock, caller);
     trace(TraceLockQueued, (ULONG64)lock, QUEUED_BY_TICKET | ticket);
+    if (MUTANT(InterruptWaiterIsDeaf, "SYS-8 SYN-2",
+               "no interrupt comes to a CPU that waits for an interrupt spin lock")) {
+        ULONG64 flags = KiDisableInterrupts();
+        while (__atomic_load_n(&lock->Serving, __ATOMIC_SEQ_CST) != ticket) {
+            _mm_pause();
+        }
+        KiRestoreInterrupts(flags);
+        return;
+    }
     KI_SPIN_WAIT wait = KiBeginSpinWait(&lock->Serving, ticket);
     while (__atomic_load_n(&lock->Serving, __ATOMIC_SEQ_CST) != ticket) {
         KiSpin(&wait);

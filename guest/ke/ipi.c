@@ -38,7 +38,8 @@ VOID KiConnectIpi(VOID) {
 static KIRQL KiBeginIpiCall(VOID) {
     KIRQL irql = (KIRQL)__readcr8();
     if (irql < CLOCK_LEVEL) {
-        __writecr8(CLOCK_LEVEL);
+        __writecr8(MUTANT(IpiWaiterIsDeaf, "IPI-1", "a caller that waits for its turn answers nobody") ? IPI_LEVEL
+                                                                                                       : CLOCK_LEVEL);
     }
     KiAcquireSpinLock(&KiIpiLock, KI_CALLER);
     return irql;

@@ -31,6 +31,9 @@ static SERVICE_RESULT KiCallServiceRoutine(PKINTERRUPT interrupt, ULONG64 routin
     interrupt->Count++;
     interrupt->Claimed += claimed != FALSE;
     trace(TraceIsrExit, (ULONG64)interrupt, claimed);
+    if (MUTANT(RefusalIsClaim, "INT-2", "FALSE of a service routine is taken for TRUE")) {
+        return ServiceClaimed;
+    }
     return claimed != FALSE ? ServiceClaimed : ServiceRefused;
 }
 

@@ -54,6 +54,8 @@ VOID NTAPI KeReleaseInterruptSpinLock(PKINTERRUPT Interrupt, KIRQL OldIrql) {
     if (!MUTANT(InterruptLockNotTaken, "INT-10", "KeAcquireInterruptSpinLock only raises IRQL")) {
         KiReleaseInterruptLock(Interrupt->ActualLock, KI_CALLER);
     }
-    KiLowerIrql(OldIrql, KI_CALLER);
+    if (!MUTANT(InterruptReleaseStays, "INT-10", "KeReleaseInterruptSpinLock leaves the IRQL raised")) {
+        KiLowerIrql(OldIrql, KI_CALLER);
+    }
 }
 NT_EXPORT(KeReleaseInterruptSpinLock);
