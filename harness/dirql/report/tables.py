@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import IO, TYPE_CHECKING
 
-from dirql.trace.oracle.verdict import Status, Verdict, Violation
+from dirql.trace.oracle.verdict import NO_EVIDENCE, Status, Verdict, Violation
 from dirql.trace.stats import Percentiles, TraceStats
 from dirql.trace.symbols import SymbolTable
 
@@ -117,14 +117,19 @@ def latency_table(latencies: dict[str, Percentiles]) -> Table:
 
 
 def verdict_table(verdict: Verdict) -> Table:
-    """Return a table with a row per clause."""
+    """Return a table with a row per clause; those of which the trace shows nothing stand together below it."""
     from rich.text import Text
 
     table = experiment_table("Verdict", "clause", "verdict", "judged", "what it says")
     for column in (0, 1, 3):
         table.columns[column].justify = "left"
     table.columns[3].no_wrap = False
+    silent = [clause for clause in verdict.clauses if clause.reason == NO_EVIDENCE]
+    if silent:
+        table.caption = f"{NO_EVIDENCE}: {', '.join(clause.clause.id for clause in silent)}"
     for clause in verdict.clauses:
+        if clause in silent:
+            continue
         found = f"{clause.status} ({clause.count:,})" if clause.count else str(clause.status)
         said = Text(clause.clause.title)
         if clause.reason:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dirql.report.tables import duration, print_report, report_console
+from dirql.report.tables import duration, print_report, report_console, verdict_table
 from dirql.report.timeline import draw_timeline
 from dirql.report.window import INTERRUPTS, choose_window
 from dirql.trace.history import History
@@ -100,3 +100,12 @@ def test_reports_are_imported_without_their_heavy_libraries() -> None:
     code = "import dirql.report.tables, dirql.report.timeline, dirql.trace.perfetto, sys; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"matplotlib", "rich", "perfetto"} & set(modules)
+
+
+def test_clauses_without_evidence_stand_below_the_table() -> None:
+    table = verdict_table(judge(build([Row(10, 0, "IrqlRaise", 2, 2 << 8, 7)], 1)))
+    assert len(table.rows) >= 1
+    assert str(table.caption).startswith("no evidence in this trace: IRQL-2, ")
+    shown = [str(cell) for cell in table.columns[0].cells]
+    assert "IRQL-3" in shown
+    assert "SPIN-1" not in shown

@@ -10,6 +10,8 @@ from typing import Any
 
 from dirql.trace.decode import Trace
 
+NO_EVIDENCE = "no evidence in this trace"
+"""Why a clause is unknown of which the trace shows nothing, kept or broken."""
 DETAILS = 50
 """Violations of one clause that are described in full; all are counted."""
 
@@ -200,6 +202,6 @@ class Finding:
             count, kept = self.certain, [violation for violation in kept if violation.certain]
         if count:
             return ClauseVerdict(self.clause, Status.VIOLATED, "", self.judged, count, tuple(kept[:DETAILS]))
-        reason = self.unknown or "; ".join(doubts) or ("" if self.judged else "no evidence in this trace")
+        reason = self.unknown or "; ".join(doubts) or ("" if self.judged else NO_EVIDENCE)
         status = Status.UNKNOWN if reason else Status.OK
         return ClauseVerdict(self.clause, status, reason, self.judged, 0, ())
