@@ -8,6 +8,7 @@ DirqlError
     LaunchError         QEMU did not start
     GuestError          the guest itself failed
         GuestBugCheck   it called KeBugCheckEx
+            VerifierViolation  its verifier did: a driver broke a rule
         GuestTripleFault
         GuestHang       it stopped answering before the deadline
         GuestRequestError  it refused a request (an NTSTATUS)
@@ -119,6 +120,19 @@ class GuestBugCheck(GuestError):
     code: int = 0
     parameters: tuple[int, int, int, int] = field(default=(0, 0, 0, 0))
     processor: int = 0
+
+
+@dataclass
+class VerifierViolation(GuestBugCheck):
+    """The guest's verifier found that a driver broke a rule, and stopped the machine.
+
+    The text says what was done, then names each lock and each place that it is about, with the driver's own lines.
+
+    Attributes:
+        rule: what is wrong, in a clause.
+    """
+
+    rule: str = ""
 
 
 @dataclass

@@ -38,7 +38,7 @@ from dirql.guest.ntstatus import ntstatus_name
 from dirql.guest.placement import place, restore
 from dirql.guest.state import BugCheckRecord, parse_irql, parse_registers
 from dirql.guest.symbols import Symbolizer
-from dirql.guest.verifier import describe
+from dirql.guest.verifier import bugcheck_error
 from dirql.hostcalls import HostCalls
 from dirql.inject.injector import Injector
 from dirql.qemu.session import QemuSession
@@ -333,11 +333,9 @@ class Machine:
             )
 
     def _bugcheck_error(self) -> GuestBugCheck:
-        record = self.bugcheck
         with suppress(DirqlError):
             self._learn_modules()
-        message = describe(record, self.memory, self.symbols)
-        return GuestBugCheck(message, code=record.code, parameters=record.parameters, processor=record.processor)
+        return bugcheck_error(self.bugcheck, self.memory, self.symbols)
 
     def _explain(self, error: DirqlError) -> DirqlError:
         """Put what is known of the guest into an error that a wait is about to raise."""

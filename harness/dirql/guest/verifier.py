@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
-from dirql.errors import DirqlError
+from dirql.errors import DirqlError, GuestBugCheck, VerifierViolation
 from dirql.guest.ntstatus import bugcheck_name
 
 if TYPE_CHECKING:
@@ -52,6 +52,14 @@ _MEANINGS = {
 }
 
 
+class _Facts(TypedDict):
+    """What every bugcheck's error has."""
+
+    code: int
+    parameters: tuple[int, int, int, int]
+    processor: int
+
+
 def meaning(parameters: tuple[int, int, int, int]) -> str:
     """Say what the parameters of a 0xC4 mean.
 
@@ -66,22 +74,25 @@ def meaning(parameters: tuple[int, int, int, int]) -> str:
     return text.format(**{f"p{number}": value for number, value in enumerate(others, 2)})
 
 
-def describe(record: BugCheckRecord, memory: GuestMemory, symbols: Symbolizer) -> str:
-    """Return what a bugcheck's message says, with the verifier's findings where it was the verifier's.
+def bugcheck_error(record: BugCheckRecord, memory: GuestMemory, symbols: Symbolizer) -> GuestBugCheck:
+    """Return the error of a bugcheck: a `VerifierViolation` with the findings where it was the verifier's.
 
     Args:
         record: the bugcheck.
         memory: the guest's memory, as the bugcheck left it.
         symbols: names addresses; it knows the images that are loaded.
-
-    Returns:
-        The record's own message where the verifier had no part in it; else a first line that says what is wrong, and a
-        paragraph for each place that it is about.
     """
+    facts: _Facts = {"code": record.code, "parameters": record.parameters, "processor": record.processor}
     violation = memory.variable("VfViolation", "VF_VIOLATION")
     found = tuple(violation.get("Parameter", at) for at in range(4))
     if violation.get("Code") != record.code or found != record.parameters:
-        return record.message
+        return GuestBugCheck(record.message, **facts)
+    rule = meaning(record.parameters) if record.code == VIOLATION else bugcheck_name(record.code)
+    return VerifierViolation(_message(record, violation, memory, symbols), rule=rule, **facts)
+
+
+def _message(record: BugCheckRecord, violation: View, memory: GuestMemory, symbols: Symbolizer) -> str:
+    """A first line that says what is wrong, and a paragraph for each place that it is about."""
     head = record.message
     if record.code == VIOLATION:
         first = record.parameters[0]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dirql.errors import GuestBugCheck
+from dirql.errors import GuestBugCheck, VerifierViolation
 
 if TYPE_CHECKING:
     from dirql.machine import Driver, Machine
@@ -52,6 +52,8 @@ def test_what_was_known_of_locks_goes_with_the_switch(machine: Machine) -> None:
 
 def test_a_violation_in_words(machine: Machine) -> None:
     error = broken(machine.load("spin.sys"), "acquire_above_dispatch_level")
+    assert isinstance(error, VerifierViolation)
+    assert error.rule == "spin lock acquired at IRQL 5, above DISPATCH_LEVEL"
     first, *others = error.message.splitlines()
     assert first == (
         "DRIVER_VERIFIER_DETECTED_VIOLATION (0xC4/0x42): spin lock acquired at IRQL 5, above DISPATCH_LEVEL, on CPU 0"

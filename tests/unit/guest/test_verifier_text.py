@@ -9,7 +9,7 @@ import pytest
 from dirql.guest.layout import DebugInfo, Field, Structure, Variable
 from dirql.guest.memory import KERNEL_BASE, GuestMemory
 from dirql.guest.symbols import Symbolizer
-from dirql.guest.verifier import VIOLATION, describe, lock_name, meaning
+from dirql.guest.verifier import VIOLATION, bugcheck_error, lock_name, meaning
 from tests.unit.guest.world import DRIVER, DRIVER_BASE, KERNEL, LINK_BASE, World
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Scene(World):
 
     def describe(self, record: FakeRecord) -> str:
         """Describe what is there."""
-        return describe(cast("BugCheckRecord", record), self.memory, self.symbols)
+        return bugcheck_error(cast("BugCheckRecord", record), self.memory, self.symbols).message
 
     def site(self, at: int, *, held: int = 0, stack: tuple[int, ...] = ()) -> None:
         """Fill in one site."""
