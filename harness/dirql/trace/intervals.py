@@ -87,6 +87,9 @@ def pair_records(trace: Trace, index: Indices, enter: int, key_mask: int, level:
         key_mask: bits of the first argument that make the key.
         level: more bits for the key of each record, for what can begin again before it ends.
     """
+    if not len(index):
+        none = np.zeros(0, dtype=np.int64)
+        return Intervals(none, none, trace.cpu[none], trace.arg0[none], none, none, none, none)
     key = trace.arg0[index] & np.uint64(key_mask)
     if level is not None:
         key |= level
@@ -95,9 +98,6 @@ def pair_records(trace: Trace, index: Indices, enter: int, key_mask: int, level:
     order = stable_groups(group)
     index, group, number = index[order], group[order], number[order]
     begins = trace.event[index] == enter
-    if not len(index):
-        none = np.zeros(0, dtype=np.int64)
-        return Intervals(none, none, trace.cpu[none], trace.arg0[none], none, none, none, none)
     same = np.empty(len(index) + 1, dtype=np.bool_)
     same[0] = same[-1] = False
     same[1:-1] = group[1:] == group[:-1]

@@ -69,6 +69,9 @@ def find_guards(history: History) -> Guards:
     starts = [np.concatenate([span.start, span.running]) for span in spans]
     ends = [np.concatenate([span.end, np.full(len(span.running), -1, dtype=np.int64)]) for span in spans]
     start, end = np.concatenate(starts), np.concatenate(ends)
+    if not len(start):
+        nothing = Guard(start, end, start, trace.arg0[start], start < 0, start < 0)
+        return Guards(nothing, nothing, ())
     connects = _Connects(trace, start)
     lock = _usual(_last_acquired(history, start), connects)
     release = _release(history, lock, start)

@@ -60,12 +60,14 @@ def judge(trace: Trace, accounting: Accounting | None = None, *, history: Histor
         *broadcast.judge(history),
         *account.judge(history, accounting),
     ]
+    asked = {name for finding in findings for name in finding.clause.needs}
+    absent = {name for name in asked if not trace.recorded(name)}
     lost = [f"CPU {cpu} lost {count} records" for cpu, count in enumerate(trace.lost) if count]
-    return Verdict(tuple(_conclude(trace, lost, finding) for finding in findings))
+    return Verdict(tuple(_conclude(trace, lost, absent, finding) for finding in findings))
 
 
-def _conclude(trace: Trace, lost: list[str], finding: Finding) -> ClauseVerdict:
-    missing = [name for name in finding.clause.needs if not trace.recorded(name)]
+def _conclude(trace: Trace, lost: list[str], absent: set[str], finding: Finding) -> ClauseVerdict:
+    missing = [name for name in finding.clause.needs if name in absent] if absent else []
     incomplete = [*lost, f"{', '.join(missing)} not recorded all the time"] if missing else lost
     cut = ["the machine ended under the trace"] if trace.meta.cut else []
     if cut and not incomplete and finding.clause is not account.INT_ACCOUNT and finding.count:

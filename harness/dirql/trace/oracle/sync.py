@@ -52,6 +52,8 @@ def judge(history: History, guards: Guards) -> list[Finding]:
     """Judge all synchronised routines of a trace."""
     finding, masked, alone, called = (Finding(clause, history.trace) for clause in (SYN_1, SYN_2, SYN_3, SYN_4))
     trace = history.trace
+    if not len(trace.where(*_STEPS)):
+        return [finding, masked, alone, called]
     judge_level(history, guards.syncs, "the synchronised routine", finding)
     judge_lock(history, guards.syncs, "the synchronised routine", finding)
     alone.judged = len(guards.syncs.start)
