@@ -9,6 +9,7 @@ doubt.
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,6 +19,8 @@ import numpy as np
 from dirql.errors import GuestError, UsageError
 from dirql.experiments.series import ICOUNT_NS, config_json, event_mask, qemu_version
 from dirql.machine import Machine
+from dirql.qemu.memory import MIB
+from dirql.qemu.waits import Deadline
 from dirql.recording import Recording
 
 if TYPE_CHECKING:
@@ -33,6 +36,11 @@ LOCKS = ("executive", "queued", "ticket", "ttas")
 RUN_TIMEOUT = 120.0
 """Seconds for one point: with more CPUs than the host has cores, a fair lock waits for the host's scheduler."""
 
+TRACED = 5000
+"""Acquisitions of a traced point at most: their records fit into a ring, even if one CPU makes them all."""
+
+_TRACE_RECORDS = 1 << 15
+_DRAIN_TIMEOUT = 30.0
 _EVENTS = ("CaseBegin", "CaseEnd", "Mark", "LockWait")
 _ORDER_SHOWN = 64
 
@@ -94,6 +102,7 @@ class LockPoint:
         ns: of the clock, from the start to the last acquisition.
         spins: looks at the lock that found it taken, of each CPU.
         instructions: of all CPUs together; None where no virtual time counts them.
+        traced: acquisitions in the traced variant.
         handoffs: the CPUs that entered, in order, in the traced variant; the first of them.
         longest_run: most acquisitions in a row by one CPU, likewise.
         contended: part of the acquisitions that had to wait, likewise.
@@ -107,6 +116,7 @@ class LockPoint:
     ns: float
     spins: tuple[int, ...]
     instructions: float | None
+    traced: int
     handoffs: tuple[int, ...]
     longest_run: int
     contended: float
@@ -130,6 +140,7 @@ class LockPoint:
         return asdict(self) | {
             "fairness": round(self.fairness, 6),
             "ns_per_acquisition": round(self.ns / per, 1),
+            "bypasses_per_acquisition": round(self.bypasses / max(self.traced, 1), 4),
             "spins_per_acquisition": round(sum(self.spins) / per, 3),
             "instructions_per_acquisition": None if self.instructions is None else round(self.instructions / per, 1),
         }
@@ -179,7 +190,9 @@ def run_lock_scaling(
     Raises:
         DirqlError: the machine failed; what was recorded by then is in the folder.
     """
-    config = replace(config, cpus=max(parameters.cpus), verifier=False, trace_mask=0)
+    cpus = max(parameters.cpus)
+    ram = max(config.ram_bytes, 64 * MIB + cpus * 2 * MIB)
+    config = replace(config, cpus=cpus, ram_bytes=ram, verifier=False, trace_mask=0, trace_records=_TRACE_RECORDS)
     plan = [(lock, cpus) for lock in parameters.locks for cpus in parameters.cpus]
     costs: list[_Costs] = []
     with Machine(config, folder=folder.path) as machine:
@@ -192,8 +205,10 @@ def run_lock_scaling(
             for number, (lock, cpus) in enumerate(plan):
                 costs.append(_run_point(driver, parameters, hz, lock, cpus))
                 machine.link.request("TraceMask", mask, what="the trace to be switched on")
-                _run_point(driver, parameters, hz, lock, cpus, marks=True)
+                traced = replace(parameters, acquisitions=min(parameters.acquisitions, TRACED))
+                _run_point(driver, traced, hz, lock, cpus, marks=True)
                 machine.link.request("TraceMask", 0, what="the trace to be switched off")
+                _drain(machine)
                 if progress is not None:
                     progress(number + 1, len(plan))
     trace = recording.load()
@@ -212,6 +227,15 @@ class _Costs(NamedTuple):
     acquisitions: tuple[int, ...]
     spins: tuple[int, ...]
     ticks: int
+
+
+def _drain(machine: Machine) -> None:
+    """Wait until the records of a point have been collected, so that the next one finds its rings empty."""
+    rings = [machine.memory.variable("TraceRing", "TRACE_RING", cpu) for cpu in range(machine.cpus)]
+    deadline = Deadline(_DRAIN_TIMEOUT)
+    while any(ring.get("Head") != ring.get("Tail") for ring in rings) and not deadline.expired:
+        machine.session.watch.check()
+        os.sched_yield()
 
 
 def _instant(machine: Machine) -> tuple[int, int]:
@@ -271,6 +295,7 @@ def _point(config: MachineConfig, lock: str, cpus: int, cost: _Costs, order: _Or
         ns=ns,
         spins=cost.spins,
         instructions=ns / ICOUNT_NS if config.mode == "icount" else None,
+        traced=len(order.entered),
         handoffs=tuple(order.entered[:_ORDER_SHOWN]),
         longest_run=int(runs.max(initial=0)),
         contended=order.waited / max(len(order.entered), 1),

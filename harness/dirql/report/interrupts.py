@@ -127,6 +127,7 @@ def draw_latency(result: IrqlLatencyResult, folder: Path) -> None:
     axis.grid(axis="x", color="#dddddd", linewidth=0.6)
     axis.grid(visible=False, axis="y")
     axis.set_xscale("log")
+    axis.xaxis.set_major_formatter("{x:g}")
     axis.set_xlabel(
         "µs; line from minimum to p99, dot at the median, bar at p90; orange: the interrupt is masked there"
     )
@@ -205,6 +206,9 @@ def _draw_times(axis: Axes, labels: Sequence[str], times: Sequence[Percentiles])
         values = [max(getattr(each, name), 1.0) / 1000 for each in times]
         axis.bar(places, values, width, color=("#0b3c5d", "#328cc1", "#a9d5f0")[at], label=name)
     axis.set_yscale("log")
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter("{x:g}")
+    axis.tick_params(axis="y", which="minor", labelsize=7)
     axis.set_xticks(range(len(labels)), labels, fontsize=8)
     axis.legend(frameon=False)
 

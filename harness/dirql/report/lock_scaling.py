@@ -22,7 +22,7 @@ _HANDOFFS = 16
 def lock_table(result: LockScalingResult) -> Table:
     """Return the table: costs are of the untraced runs, order and bypasses of the traced ones."""
     columns = ("lock", "CPUs", "acquisitions", "least", "most", "fairness", "each takes", "instructions", "spins")
-    more = ("contended", "bypasses", "most of one", "longest run", "hand-offs begin")
+    more = ("contended", "bypasses of", "most of one", "longest run", "hand-offs begin")
     table = experiment_table("What CPUs that fight for one lock get", *columns, *more)
     for at in (0, len(columns) + len(more) - 1):
         table.columns[at].justify = "left"
@@ -42,7 +42,7 @@ def lock_table(result: LockScalingResult) -> Table:
             "-" if instructions is None else f"{instructions:.0f}",
             f"{data['spins_per_acquisition']:.2f}",
             f"{point.contended:.0%}",
-            f"{point.bypasses:,}",
+            f"{point.bypasses:,} / {point.traced:,}",
             f"{point.most_bypassed:,}",
             f"{point.longest_run:,}",
             handoffs(point),
@@ -81,7 +81,7 @@ def draw_lock_scaling(result: LockScalingResult, folder: Path) -> None:
             [each["instructions_per_acquisition"] or each["ns_per_acquisition"] / 1000 for each in data],
             [each["spins_per_acquisition"] for each in data],
             [point.fairness for point in points],
-            [point.bypasses / max(point.total, 1) for point in points],
+            [each["bypasses_per_acquisition"] for each in data],
         )
         style = {"color": COLOURS[at], "marker": MARKS[at], "linestyle": ("-", "--", "-.", ":")[at % 4]}
         for axis, line in zip(axes, values, strict=True):

@@ -15,7 +15,7 @@ REQUESTS, WAITS, ENTERS, LEAVES = 1, 2, 3, 4
 
 def point(*acquisitions: int, order: tuple[int, ...] = ()) -> LockPoint:
     spins = (0,) * len(acquisitions)
-    return LockPoint("ttas", len(acquisitions), acquisitions, 1.0, spins, None, order, 1, 0.0, 0, 0)
+    return LockPoint("ttas", len(acquisitions), acquisitions, 1.0, spins, None, 0, order, 1, 0.0, 0, 0)
 
 
 def test_in_the_order_of_arrival_nobody_is_bypassed() -> None:
