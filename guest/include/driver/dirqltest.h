@@ -67,28 +67,29 @@ C_ASSERT(sizeof(TARGET_CASE_ENTRY) == 344);
         return STATUS_SUCCESS;                                                              \
     }
 
-#define TARGET_COMPARE(left, operator, right)                                             \
-    do {                                                                                  \
-        ULONG64 left_value = (ULONG64)(left);                                             \
-        ULONG64 right_value = (ULONG64)(right);                                           \
-        if (!(left_value operator right_value)) {                                         \
-            static const DIRQL_ASSERTION prototype = {                                    \
-                __FILE__, __LINE__, #left " " #operator " " #right, #left, #right, 0, 0}; \
-            DIRQL_ASSERTION assertion = prototype;                                        \
-            assertion.LeftValue = left_value;                                             \
-            assertion.RightValue = right_value;                                           \
-            DirqlAssertionFailed(&assertion);                                             \
-        }                                                                                 \
+/* The operands' texts come from the macros below: here the operands have been expanded already. */
+#define TARGET_COMPARE(left, operator, right, left_text, right_text)                                      \
+    do {                                                                                                  \
+        ULONG64 left_value = (ULONG64)(left);                                                             \
+        ULONG64 right_value = (ULONG64)(right);                                                           \
+        if (!(left_value operator right_value)) {                                                         \
+            static const DIRQL_ASSERTION prototype = {                                                    \
+                __FILE__, __LINE__, left_text " " #operator " " right_text, left_text, right_text, 0, 0}; \
+            DIRQL_ASSERTION assertion = prototype;                                                        \
+            assertion.LeftValue = left_value;                                                             \
+            assertion.RightValue = right_value;                                                           \
+            DirqlAssertionFailed(&assertion);                                                             \
+        }                                                                                                 \
     } while (0)
 
-#define ASSERT_EQ(left, right) TARGET_COMPARE(left, ==, right)
-#define ASSERT_NE(left, right) TARGET_COMPARE(left, !=, right)
-#define ASSERT_LT(left, right) TARGET_COMPARE(left, <, right)
-#define ASSERT_LE(left, right) TARGET_COMPARE(left, <=, right)
-#define ASSERT_GT(left, right) TARGET_COMPARE(left, >, right)
-#define ASSERT_GE(left, right) TARGET_COMPARE(left, >=, right)
-#define ASSERT_TRUE(value)     TARGET_COMPARE((value) != 0, ==, TRUE)
-#define ASSERT_FALSE(value)    TARGET_COMPARE((value) != 0, ==, FALSE)
+#define ASSERT_EQ(left, right) TARGET_COMPARE(left, ==, right, #left, #right)
+#define ASSERT_NE(left, right) TARGET_COMPARE(left, !=, right, #left, #right)
+#define ASSERT_LT(left, right) TARGET_COMPARE(left, <, right, #left, #right)
+#define ASSERT_LE(left, right) TARGET_COMPARE(left, <=, right, #left, #right)
+#define ASSERT_GT(left, right) TARGET_COMPARE(left, >, right, #left, #right)
+#define ASSERT_GE(left, right) TARGET_COMPARE(left, >=, right, #left, #right)
+#define ASSERT_TRUE(value)     TARGET_COMPARE((value) != 0, ==, TRUE, #value, "TRUE")
+#define ASSERT_FALSE(value)    TARGET_COMPARE((value) != 0, ==, FALSE, #value, "FALSE")
 
 /* Spin until a condition holds; the host ends a case that waits for ever. YieldProcessor lets others run in icount. */
 #define WAIT_UNTIL(condition)  \
