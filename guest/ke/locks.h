@@ -16,7 +16,12 @@
 /* ke/queuedlock.c: first come, first served; the handle is the caller's until it is released. */
 VOID KiAcquireQueuedLock(PKSPIN_LOCK lock, PKLOCK_QUEUE_HANDLE handle, ULONG64 caller);
 VOID KiReleaseQueuedLock(PKLOCK_QUEUE_HANDLE handle, ULONG64 caller);
+BOOLEAN KiTryToAcquireQueuedLock(PKSPIN_LOCK lock, PKLOCK_QUEUE_HANDLE handle, ULONG64 caller);
 PKSPIN_LOCK KiQueuedLockOf(const KLOCK_QUEUE_HANDLE *handle); /* NULL: the handle holds none */
+
+/* ke/numberedlock.c: a number that there is not is a bugcheck. The handle is this CPU's. */
+PKSPIN_LOCK KiNumberedLock(KSPIN_LOCK_QUEUE_NUMBER number);
+PKLOCK_QUEUE_HANDLE KiNumberedHandle(KSPIN_LOCK_QUEUE_NUMBER number);
 
 /* ke/rwlock.c */
 VOID KiAcquireSharedLock(PEX_SPIN_LOCK lock, ULONG64 caller);

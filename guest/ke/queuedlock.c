@@ -56,6 +56,21 @@ VOID KiAcquireQueuedLock(PKSPIN_LOCK lock, PKLOCK_QUEUE_HANDLE handle, ULONG64 c
     trace(TraceLockAcquired, (ULONG64)lock, caller);
 }
 
+BOOLEAN KiTryToAcquireQueuedLock(PKSPIN_LOCK lock, PKLOCK_QUEUE_HANDLE handle, ULONG64 caller) {
+    KI_QUEUED_HANDLE *own = (KI_QUEUED_HANDLE *)handle;
+    KSPIN_LOCK nobody = 0;
+    own->LockQueue.Next = NULL;
+    own->Cpu = KiCurrentPrcb()->Number;
+    own->LockQueue.Lock = lock;
+    /* Both as in KiAcquireQueuedLock. */
+    if (!__atomic_compare_exchange_n(lock, &nobody, (KSPIN_LOCK)own, FALSE, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+        own->LockQueue.Lock = NULL;
+        return FALSE;
+    }
+    trace(TraceLockAcquired, (ULONG64)lock, caller);
+    return TRUE;
+}
+
 PKSPIN_LOCK KiQueuedLockOf(const KLOCK_QUEUE_HANDLE *handle) {
     return (PKSPIN_LOCK)((ULONG64)handle->LockQueue.Lock & QUEUED_POINTERS);
 }

@@ -46,9 +46,8 @@ static ULONG64 ViLockOfHandle(PKLOCK_QUEUE_HANDLE handle, ULONG64 frame) {
              "a lock queue handle is released that holds no lock", &request);
 }
 
-static VOID ViReleaseQueued(PKLOCK_QUEUE_HANDLE handle, VI_FORM form, ULONG64 frame, ULONG64 caller) {
+static VOID ViReleaseQueued(PKLOCK_QUEUE_HANDLE handle, KIRQL old, VI_FORM form, ULONG64 frame, ULONG64 caller) {
     ULONG64 lock = ViLockOfHandle(handle, frame);
-    KIRQL old = handle->OldIrql;
     ViCheckReleaseIrql(lock, form == ViAtDpc ? VI_DPC_RELEASE_IRQL : VI_QUEUED_RELEASE_IRQL, old, frame);
     VI_REQUEST *held = ViCheckRelease(lock, ViQueued, form, frame);
     if (form != ViAtDpc) {
@@ -82,16 +81,79 @@ static VOID FASTCALL ViAcquireQueuedForDpc(PKSPIN_LOCK SpinLock, PKLOCK_QUEUE_HA
 NT_VERIFIED(KeAcquireInStackQueuedSpinLockForDpc, ViAcquireQueuedForDpc);
 
 static VOID FASTCALL ViReleaseQueuedRaise(PKLOCK_QUEUE_HANDLE LockHandle) {
-    ViReleaseQueued(LockHandle, ViRaise, VI_FRAME, KI_CALLER);
+    ViReleaseQueued(LockHandle, LockHandle->OldIrql, ViRaise, VI_FRAME, KI_CALLER);
 }
 NT_VERIFIED(KeReleaseInStackQueuedSpinLock, ViReleaseQueuedRaise);
 
 static VOID FASTCALL ViReleaseQueuedFromDpc(PKLOCK_QUEUE_HANDLE LockHandle) {
-    ViReleaseQueued(LockHandle, ViAtDpc, VI_FRAME, KI_CALLER);
+    ViReleaseQueued(LockHandle, LockHandle->OldIrql, ViAtDpc, VI_FRAME, KI_CALLER);
 }
 NT_VERIFIED(KeReleaseInStackQueuedSpinLockFromDpcLevel, ViReleaseQueuedFromDpc);
 
 static VOID FASTCALL ViReleaseQueuedForDpc(PKLOCK_QUEUE_HANDLE LockHandle) {
-    ViReleaseQueued(LockHandle, ViForDpc, VI_FRAME, KI_CALLER);
+    ViReleaseQueued(LockHandle, LockHandle->OldIrql, ViForDpc, VI_FRAME, KI_CALLER);
 }
 NT_VERIFIED(KeReleaseInStackQueuedSpinLockForDpc, ViReleaseQueuedForDpc);
+
+/* The locks by number (ntifs.h). */
+
+static KIRQL ViAcquireNumbered(KSPIN_LOCK_QUEUE_NUMBER number, VI_FORM form, ULONG64 frame, ULONG64 caller) {
+    PKSPIN_LOCK lock = KiNumberedLock(number);
+    /* Raised first, so that the handle is that of the CPU which waits; checked at the caller's IRQL. */
+    VI_REQUEST request = ViRequest((ULONG64)lock, ViQueued, form, frame);
+    ViCheckContext(&request, FALSE);
+    ViBeforeAcquire(&request);
+    KiRaiseIrql(request.HeldIrql, caller);
+    PKLOCK_QUEUE_HANDLE handle = KiNumberedHandle(number);
+    request.Handle = (ULONG64)handle;
+    KiAcquireQueuedLock(lock, handle, caller);
+    ViAfterAcquire(&request);
+    return request.Irql;
+}
+
+static LOGICAL ViTryNumbered(KSPIN_LOCK_QUEUE_NUMBER number, PKIRQL old, VI_FORM form, ULONG64 frame, ULONG64 caller) {
+    PKSPIN_LOCK lock = KiNumberedLock(number);
+    VI_REQUEST request = ViRequest((ULONG64)lock, ViQueued, form, frame);
+    request.Tries = TRUE;
+    ViCheckContext(&request, FALSE);
+    ViBeforeAcquire(&request);
+    *old = KiRaiseIrql(request.HeldIrql, caller);
+    request.Handle = (ULONG64)KiNumberedHandle(number);
+    if (!KiTryToAcquireQueuedLock(lock, KiNumberedHandle(number), caller)) {
+        KiLowerIrql(*old, caller);
+        return FALSE;
+    }
+    ViAfterAcquire(&request);
+    return TRUE;
+}
+
+static KIRQL FASTCALL ViAcquireByNumber(KSPIN_LOCK_QUEUE_NUMBER Number) {
+    return ViAcquireNumbered(Number, ViRaise, VI_FRAME, KI_CALLER);
+}
+NT_VERIFIED(KeAcquireQueuedSpinLock, ViAcquireByNumber);
+
+static KIRQL FASTCALL ViAcquireByNumberToSynch(KSPIN_LOCK_QUEUE_NUMBER Number) {
+    return ViAcquireNumbered(Number, ViToSynch, VI_FRAME, KI_CALLER);
+}
+NT_VERIFIED(KeAcquireQueuedSpinLockRaiseToSynch, ViAcquireByNumberToSynch);
+
+static LOGICAL FASTCALL ViTryByNumber(KSPIN_LOCK_QUEUE_NUMBER Number, PKIRQL OldIrql) {
+    return ViTryNumbered(Number, OldIrql, ViRaise, VI_FRAME, KI_CALLER);
+}
+NT_VERIFIED(KeTryToAcquireQueuedSpinLock, ViTryByNumber);
+
+static LOGICAL FASTCALL ViTryByNumberToSynch(KSPIN_LOCK_QUEUE_NUMBER Number, PKIRQL OldIrql) {
+    return ViTryNumbered(Number, OldIrql, ViToSynch, VI_FRAME, KI_CALLER);
+}
+NT_VERIFIED(KeTryToAcquireQueuedSpinLockRaiseToSynch, ViTryByNumberToSynch);
+
+static VOID FASTCALL ViReleaseByNumber(KSPIN_LOCK_QUEUE_NUMBER Number, KIRQL OldIrql) {
+    PKSPIN_LOCK lock = KiNumberedLock(Number);
+    VI_REQUEST *held = ViCheckRelease((ULONG64)lock, ViQueued, ViRaise, VI_FRAME);
+    ViCheckReleaseIrql((ULONG64)lock, VI_QUEUED_RELEASE_IRQL, OldIrql, VI_FRAME);
+    ViCheckLower(held, OldIrql, VI_FRAME);
+    ViForgetHolding(held);
+    KiReleaseQueuedLock(KiNumberedHandle(Number), KI_CALLER);
+    KiLowerIrql(OldIrql, KI_CALLER);
+}
+NT_VERIFIED(KeReleaseQueuedSpinLock, ViReleaseByNumber);
