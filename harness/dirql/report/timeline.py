@@ -174,7 +174,8 @@ def _segments(history: History, slices: Slices, cpu: int, window: tuple[int, int
 def _spinning(history: History, inside: Indices) -> Flags:
     """Tell after which of a CPU's records it spins for a lock; while an interrupt is served it does not."""
     trace = history.trace
-    waits, acquires = trace.are(inside, "LockWait"), trace.are(inside, "LockAcquired")
+    waits = trace.are(inside, "LockWait") | trace.are(inside, "LockSharedWait")
+    acquires = trace.are(inside, "LockAcquired") | trace.are(inside, "LockSharedAcquired")
     frame = history.in_frames.opener[inside]
     ends = (frame >= 0) & (frame != inside) & trace.are(inside, "InterruptExit")
     frame = np.where(ends, history.in_frames.parent(np.maximum(frame, 0)), frame)
@@ -299,8 +300,8 @@ def _draw_legend(figure: Figure) -> None:
         loc="lower center",
         ncols=len(handles),
         frameon=False,
-        fontsize=8.5,
-        handlelength=1.4,
-        columnspacing=1.2,
+        fontsize=8,
+        handlelength=1.2,
+        columnspacing=1.0,
         bbox_to_anchor=(0.53, 0.0),
     )

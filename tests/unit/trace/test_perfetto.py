@@ -138,3 +138,23 @@ def test_empty_trace_makes_an_empty_file(tmp_path: Path) -> None:
     exported = export(tmp_path, build([], 2))
     assert exported.events == []
     assert {exported.path(uuid) for uuid in exported.tracks} >= {"CPU 0", "CPU 1/runs"}
+
+
+def test_threaded_dpcs_calls_of_all_cpus_and_readers_are_shown(tmp_path: Path) -> None:
+    run = simulate(0, 3, 3000)
+    exported = export(tmp_path, run.trace())
+    shown: dict[str, int] = defaultdict(int)
+    for _, event in exported.events:
+        if event.type == exported.kinds.TYPE_SLICE_BEGIN:
+            name, place = exported.name(event), exported.path(event.track_uuid)
+            shown["threaded"] += name.startswith("threaded DPC ") and place.endswith("/runs")
+            shown["calls"] += name.startswith("called on all CPUs: ") and place.endswith("/runs")
+            shown["readers"] += name.endswith("(reader)") and "/locks" in place
+        shown["active"] += bool(event.name_iid) and exported.name(event) == "InterruptActive"
+    events = [row.event for row in run.rows]
+    assert shown == {
+        "threaded": events.count("ThreadedDpcStart"),
+        "calls": events.count("IpiCallEnter"),
+        "readers": events.count("LockSharedReleased"),
+        "active": events.count("InterruptActive"),
+    }
