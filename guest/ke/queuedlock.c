@@ -68,6 +68,7 @@ BOOLEAN KiTryToAcquireQueuedLock(PKSPIN_LOCK lock, PKLOCK_QUEUE_HANDLE handle, U
         return FALSE;
     }
     trace(TraceLockAcquired, (ULONG64)lock, caller);
+    trace(TraceLockQueued, (ULONG64)lock, KI_LOCK_TRIED);
     return TRUE;
 }
 
