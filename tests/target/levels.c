@@ -368,7 +368,7 @@ TARGET_CASE("IRQL-10", apc_level_holds_back_apcs_only, "violates=INT-ACCOUNT") {
     DisconnectLevels();
 }
 
-static VOID NTAPI IrqlUnload(PDRIVER_OBJECT DriverObject) {
+static VOID NTAPI LevelsUnload(PDRIVER_OBJECT DriverObject) {
     UNREFERENCED_PARAMETER(DriverObject);
     ASSERT_EQ(KeGetCurrentIrql(), PASSIVE_LEVEL);
 }
@@ -378,6 +378,6 @@ DRIVER_INITIALIZE DriverEntry;
 NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath) {
     UNREFERENCED_PARAMETER(RegistryPath);
     DriverEntryIrql = KeGetCurrentIrql();
-    DriverObject->DriverUnload = IrqlUnload;
+    DriverObject->DriverUnload = LevelsUnload;
     return STATUS_SUCCESS;
 }
