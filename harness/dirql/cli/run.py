@@ -22,7 +22,7 @@ def run() -> None:
     """Run an experiment: boot, measure, judge, report."""
 
 
-@run.command("interrupt-storm")
+@run.command("interrupt-storm", short_help="Interrupts on all CPUs, all accounted for and judged.")
 @machine_options
 @click.option("--count", type=int, default=10_000, show_default=True, help="How many interrupts.")
 @click.option("--vectors", type=int, default=4, show_default=True, help="MSI-X vectors, 1 to 64, spread over the CPUs.")

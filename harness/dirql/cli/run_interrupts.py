@@ -23,7 +23,7 @@ def _split(values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return machine, values
 
 
-@click.command("dpc-placement")
+@click.command("dpc-placement", short_help="Where DPCs run under each placement policy, and how soon.")
 @machine_options
 @click.option("--placement", default="routine,first-available,current", show_default=True, help="Which policies.")
 @click.option("--rounds", type=int, default=200, show_default=True, help="Interrupts on each CPU, one at a time.")
@@ -63,7 +63,7 @@ def dpc_placement(
     return 0 if result.passed else EXIT_FAILED
 
 
-@click.command("irql-latency")
+@click.command("irql-latency", short_help="Interrupt to ISR, by IRQL and by what the CPU does.")
 @machine_options
 @click.option("--count", type=int, default=500, show_default=True, help="Interrupts in each state of the CPU.")
 @click.option(
@@ -100,7 +100,7 @@ def irql_latency(
     return 0 if result.passed else EXIT_FAILED
 
 
-@click.command("symmetric-vs-asymmetric")
+@click.command("symmetric-vs-asymmetric", short_help="One storm on both interrupt routings.")
 @machine_options
 @click.option("--count", type=int, default=10_000, show_default=True, help="How many interrupts, each time.")
 @click.option("--vectors", type=int, default=4, show_default=True, help="MSI-X vectors, 1 to 64.")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.command("lock-scaling")
+@click.command("lock-scaling", short_help="1 to 8 CPUs fight for one lock, of four kinds.")
 @click.option("--cpus", "counts", default="1..8", show_default=True, help="Numbers of CPUs: 1..8, or 1,2,4.")
 @click.option(
     "--lock",
