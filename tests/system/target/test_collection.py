@@ -14,7 +14,7 @@ SOME = ("--dirql-cpus=2", "--dirql-mode=mt", "--dirql-verifier=off")
 
 def run(pytester: pytest.Pytester, *options: str) -> pytest.RunResult:
     shutil.copy(artifacts.driver("cases.sys"), pytester.path / "mine.sys")
-    # Without Hypothesis: it would import all of itself at the end of each of these runs, which takes longer than the run.
+    # Without Hypothesis, which would import all of itself at the end of each of these runs: longer than the run.
     alone = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
     return pytester.runpytest_subprocess(*alone, "-W", "error", *options)
 
