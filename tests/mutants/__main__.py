@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tests.mutants.find import CHECKOUT, build, find_mutants
+from tests.mutants.find import CHECKOUT, borrow_debug, build, find_mutants
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,18 +44,25 @@ def mutants(only: Sequence[str], only_list: bool, as_json: bool) -> int:
         return 0
     # What is read out of their debug information goes with them, when build/ goes.
     os.environ["XDG_CACHE_HOME"] = str(CHECKOUT / "build" / "mutants" / "cache")
+    from dirql.guest import artifacts
+    from dirql.guest.image import KernelImage
     from dirql.target.suite import built_images, cases_of
     from tests.mutants.hunt import hunt, sound_rows
 
     cases = cases_of(built_images())
+    normal = KernelImage(artifacts.kernel())
     with _progress("cases on the kernel as it should be", 1) as moved:
         rows, unsound = sound_rows(cases, moved)
     hunts: list[Hunt] = []
     with _progress("mutants", len(chosen)) as moved:
         for mutant in chosen:
-            hunts.append(hunt(mutant, build(mutant), rows))
+            kernel = build(mutant)
+            borrow_debug(kernel, normal)
+            hunts.append(hunt(mutant, kernel, rows))
             if moved is not None:
                 moved(len(hunts), len(chosen))
+            elif not as_json:
+                _tell(hunts[-1], len(hunts), len(chosen))
     killed = sum(each.killer is not None for each in hunts)
     if as_json:
         data = {
@@ -69,6 +76,12 @@ def mutants(only: Sequence[str], only_list: bool, as_json: bool) -> int:
         for result in unsound:
             click.echo(f"fails on the kernel as it should be: {result.id}: {result.kind}: {result.text}")
     return EXIT_SURVIVED if killed < len(hunts) or unsound else 0
+
+
+def _tell(last: Hunt, done: int, total: int) -> None:
+    """Say on standard error, which is no terminal, how the last one fared."""
+    how = f"killed by {last.killer.id} ({last.how})" if last.killer is not None else "SURVIVED"
+    click.echo(f"{done}/{total} {last.mutant.name}: {how}, {last.runs} runs, {last.seconds:.1f} s", err=True)
 
 
 def _print(hunts: list[Hunt], killed: int) -> None:

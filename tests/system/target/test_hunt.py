@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from dirql.guest import artifacts
+from dirql.guest.image import KernelImage
 from dirql.target.cases import read_cases
 from dirql.target.suite import plan
-from tests.mutants.find import CHECKOUT, build, find_mutants
+from tests.mutants.find import CHECKOUT, borrow_debug, build, find_mutants
 from tests.mutants.hunt import hunt, order
 
 MUTANTS = {mutant.name: mutant for mutant in find_mutants()}
@@ -16,6 +17,7 @@ CASES = {case.name: case for case in read_cases(artifacts.driver("cases.sys"))}
 def test_a_mutant_is_another_kernel_and_is_noticed() -> None:
     mutant = MUTANTS["SpinTestTakes"]
     kernel = build(mutant)
+    borrow_debug(kernel, KernelImage(artifacts.kernel()))
     assert kernel == CHECKOUT / "build" / "mutants" / mutant.name / "dirql-guest.elf"
     assert kernel.read_bytes() != artifacts.kernel().read_bytes()
     rows = plan([CASES["tests_a_lock_and_takes_it"], CASES["passes"]], cpus=(1,), modes=("mt",))
