@@ -45,6 +45,7 @@ VOID KiAcquireInterruptLock(PKSPIN_LOCK SpinLock, ULONG64 caller) {
     KI_INTERRUPT_LOCK *lock = (KI_INTERRUPT_LOCK *)SpinLock;
     if (MUTANT(InterruptLockUnfair, "INT-11 SYS-9 SYN-6", "the waiting CPU of the highest number is served first")) {
         ULONG64 own = 1ull << KiCurrentPrcb()->Number;
+        __atomic_add_fetch(&lock->Next, 1, __ATOMIC_RELAXED); /* for whoever counts who has asked */
         __atomic_or_fetch(&KiImpatient, own, __ATOMIC_SEQ_CST);
         for (ULONG nobody = 0;; nobody = 0) {
             if (__atomic_load_n(&KiImpatient, __ATOMIC_SEQ_CST) < own * 2 &&
