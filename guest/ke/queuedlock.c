@@ -34,7 +34,9 @@ VOID KiAcquireQueuedLock(PKSPIN_LOCK lock, PKLOCK_QUEUE_HANDLE handle, ULONG64 c
     own->LockQueue.Lock = (PKSPIN_LOCK)((ULONG64)lock | QUEUED_WAITS);
     /* Release: the handle is complete for whoever finds it in the word. Acquire: a free lock's last holder is done. */
     KI_QUEUED_HANDLE *before = (KI_QUEUED_HANDLE *)__atomic_exchange_n(lock, (KSPIN_LOCK)own, __ATOMIC_ACQ_REL);
-    if (before != NULL) {
+    if (KiProcessorCount == 1) {
+        own->LockQueue.Lock = lock; /* only the IRQL, as in spinlock.c: it was free, or is this CPU's already */
+    } else if (before != NULL) {
         trace(TraceLockWait, (ULONG64)lock, caller);
         trace(TraceLockQueued, (ULONG64)lock, QUEUED_BEHIND | before->Cpu); /* it stays until it has our Next */
         /* Release: the records above come before the hand-off that this store makes possible. */
@@ -97,6 +99,10 @@ VOID KiReleaseQueuedLock(PKLOCK_QUEUE_HANDLE handle, ULONG64 caller) {
         KSPIN_LOCK expected = (KSPIN_LOCK)own;
         /* Release: the next holder sees what was done under the lock. */
         if (__atomic_compare_exchange_n(lock, &expected, 0, FALSE, __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
+            own->Lock = NULL;
+            return;
+        }
+        if (KiProcessorCount == 1) { /* taken twice and released once by now */
             own->Lock = NULL;
             return;
         }

@@ -48,6 +48,11 @@ VOID KiAcquireSharedLock(PEX_SPIN_LOCK lock, ULONG64 caller) {
     if (KiTryToAcquireSharedLock(lock, caller)) {
         return;
     }
+    if (KiProcessorCount == 1) { /* only the IRQL, as in spinlock.c */
+        __atomic_add_fetch(KiRwWord(lock), RW_READER, __ATOMIC_RELAXED);
+        trace(TraceLockSharedAcquired, (ULONG64)lock, caller);
+        return;
+    }
     trace(TraceLockSharedWait, (ULONG64)lock, caller);
     KI_SPIN_WAIT wait = KiBeginSpinWait(lock, 0);
     while (!KiTryToAcquireSharedLock(lock, caller)) {
@@ -83,6 +88,11 @@ VOID KiAcquireExclusiveLock(PEX_SPIN_LOCK lock, ULONG64 caller) {
     ULONG *word = KiRwWord(lock);
     ULONG occupied = RW_EXCLUSIVE | RW_READERS;
     if (KiTakeExclusiveLock(lock, caller)) {
+        return;
+    }
+    if (KiProcessorCount == 1) {
+        __atomic_or_fetch(word, RW_EXCLUSIVE, __ATOMIC_RELAXED);
+        trace(TraceLockAcquired, (ULONG64)lock, caller);
         return;
     }
     if (MUTANT(RwWriterJoinsReaders, "RW-1", "a writer enters among readers")) {

@@ -3,6 +3,8 @@
  * Executive spin locks (spec section 2). The lock word is 0 when free, else the holder's PRCB: a dump shows who holds it.
  * Waiters read until the word is 0 and only then try to take it, so they do not fight over the cache line.
  *
+ * On a machine of one CPU a spin lock is only the IRQL: who finds it held has itself taken it, and goes on (SYS-4).
+ *
  * Order: the exchange that takes the lock acquires, the store that frees it releases, and no later load passes that store:
  * the look for a CPU that has halted meanwhile (spinwait.h).
  */
@@ -34,6 +36,11 @@ BOOLEAN KiTryToAcquireSpinLock(KSPIN_LOCK *lock, ULONG64 caller) {
 
 VOID KiAcquireSpinLock(KSPIN_LOCK *lock, ULONG64 caller) {
     if (KiTakeSpinLock(lock, caller)) {
+        return;
+    }
+    if (KiProcessorCount == 1 && !MUTANT(SpinAloneWaits, "SYS-4", "on one CPU a spin lock is waited for")) {
+        __atomic_store_n(lock, (KSPIN_LOCK)KiCurrentPrcb(), __ATOMIC_RELAXED); /* nobody else is there to order */
+        trace(TraceLockAcquired, (ULONG64)lock, caller);
         return;
     }
     trace(TraceLockWait, (ULONG64)lock, caller);
