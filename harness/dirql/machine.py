@@ -149,11 +149,11 @@ class Machine:
         """How many CPUs it has."""
         return self.config.cpus
 
-    def load(self, path: str | Path, timeout: float | Deadline = DEFAULT_TIMEOUT) -> Driver:
+    def load(self, path: str | Path | DriverImage, timeout: float | Deadline = DEFAULT_TIMEOUT) -> Driver:
         """Load a driver and call its DriverEntry.
 
         Args:
-            path: a .sys file, or the name of a driver that was built here.
+            path: a .sys file, or the name of a driver that was built here; or its image, if it has been read already.
             timeout: seconds, or a deadline.
 
         Raises:
@@ -161,7 +161,7 @@ class Machine:
             UsageError: it is no x64 driver, imports what the guest lacks (all names are listed), or DriverEntry failed.
             GuestRequestError: the guest refused the image; the console says why.
         """
-        image = DriverImage(artifacts.driver(str(path)))
+        image = path if isinstance(path, DriverImage) else DriverImage(artifacts.driver(str(path)))
         image.require_imports(self.kernel)
         name = image.name.encode("utf-8")[:_NAME_BYTES] + b"\0"
         self._sent[name[:-1].decode("utf-8", "replace")] = image

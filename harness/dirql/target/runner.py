@@ -6,9 +6,11 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Self
 
 from dirql.errors import DirqlError, GuestBugCheck, GuestError, GuestHang
+from dirql.guest.image import DriverImage
 from dirql.machine import Machine
 from dirql.target.outcome import ASSERTION_CODE, Assertion, CaseResult, weigh
 from dirql.target.slices import CaseTrace
@@ -26,6 +28,13 @@ if TYPE_CHECKING:
     from dirql.trace.oracle import Verdict
 
 _CONSOLE_LINES = 12
+
+
+@lru_cache(maxsize=64)
+def _image(path: Path, changed: int) -> DriverImage:
+    """Read a driver once, however many machines it is loaded into. `changed` is when its file was."""
+    del changed
+    return DriverImage(path)
 
 
 @dataclass
@@ -125,7 +134,9 @@ class CaseRunner:
         driver = self._drivers.get(case.image)
         if driver is None:
             try:
-                driver = self._drivers[case.image] = self._machine.load(case.image)
+                driver = self._drivers[case.image] = self._machine.load(
+                    _image(case.image, case.image.stat().st_mtime_ns)
+                )
             except GuestError:
                 self._dirty = True
                 raise
