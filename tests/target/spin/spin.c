@@ -75,9 +75,12 @@ TARGET_CASE("SPIN-1 SPIN-16", at_dpc_level_excludes_too, "oracle=SPIN-1") {
     ASSERT_EQ(Counter, SPIN_ROUNDS * TargetCpus());
 }
 
+static volatile LONG Started;
+
 static VOID NTAPI EnterAndStay(PVOID Context) {
     KIRQL old;
     UNREFERENCED_PARAMETER(Context);
+    InterlockedIncrement(&Started);
     KeAcquireSpinLock(&Lock, &old);
     InterlockedIncrement(&Entered);
     LONG turn = Entered;
@@ -90,8 +93,10 @@ TARGET_CASE("SPIN-2", a_release_lets_one_in, "smp=3 oracle=SPIN-1,SPIN-2") {
     KeInitializeSpinLock(&Lock);
     Entered = 0;
     Go = 0;
+    Started = 0;
     KeAcquireSpinLock(&Lock, &old);
     StartOthers(EnterAndStay);
+    WAIT_UNTIL(Started == (LONG)TargetCpus() - 1);
     for (ULONG i = 0; i < 20; i++) { /* well over what a waiter's patience could be */
         Yield();
         ASSERT_EQ(Entered, 0);
