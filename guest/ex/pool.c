@@ -7,8 +7,8 @@
 #include "ex.h"
 
 #include "../ke/ki.h"
+#include "../ke/verify.h"
 #include "../mm/mi.h"
-#include "../verifier/vf.h"
 
 #define POOL_CLASSES        7 /* 32, 64, ... 2048 bytes, header included */
 #define POOL_SMALLEST_SHIFT 5
@@ -119,7 +119,7 @@ VOID NTAPI ExFreePoolWithTag(PVOID P, ULONG Tag) {
         KeBugCheckEx(BAD_POOL_CALLER, 0xa, (ULONG64)P, header->Tag, Tag);
     }
     __atomic_sub_fetch(&ExpBlocks, 1, __ATOMIC_RELAXED);
-    VfReleaseStorage((ULONG64)P, ExpBlockBytes(header));
+    KiVerifyRelease((ULONG64)P, ExpBlockBytes(header));
     header->Check = POOL_FREE;
     if (header->Size >= POOL_CLASSES) {
         ULONG64 physical;

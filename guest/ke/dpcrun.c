@@ -5,8 +5,8 @@
  */
 #include "../hal/hal.h"
 #include "../include/mutant.h"
-#include "../verifier/vf.h"
 #include "ki.h"
+#include "verify.h"
 
 /* Once until it has come: the flag is cleared before the queues are looked at. */
 BOOLEAN KiRequestDpcInterrupt(ULONG cpu) {
@@ -82,7 +82,7 @@ static BOOLEAN KiRunDpc(PKPRCB prcb, KI_DPC_QUEUE *queue) {
     if (MUTANT(DpcRunTwice, "DPC-2", "a DPC runs twice for one insertion")) {
         call.Routine(call.Dpc, call.Context, call.Argument1, call.Argument2);
     }
-    VfLeaveRoutine((ULONG64)call.Routine, (ULONG64)call.Dpc, irql);
+    KiVerifyReturn((ULONG64)call.Routine, (ULONG64)call.Dpc, irql);
     if (MUTANT(DpcQueuedWhileItRuns, "DPC-3", "a DPC counts as queued until its routine has returned")) {
         call.Dpc->DpcData = NULL;
     }

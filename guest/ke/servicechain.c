@@ -5,9 +5,9 @@
  */
 #include "../include/mutant.h"
 #include "ki.h"
+#include "verify.h"
 
 #include "../trace/trace.h"
-#include "../verifier/vf.h"
 
 struct _KINTERRUPT *volatile KiInterrupts[256];
 volatile UCHAR KiChainWalks[MAXIMUM_CPUS][256];
@@ -24,10 +24,10 @@ static SERVICE_RESULT KiCallServiceRoutine(PKINTERRUPT interrupt, ULONG64 routin
         return ServiceNotCalled;
     }
     trace(TraceIsrEnter, (ULONG64)interrupt, routine);
-    VfEnterServiceRoutine(interrupt, routine);
+    KiVerifyEntry(interrupt, routine);
     BOOLEAN claimed = p->ServiceRoutine != NULL ? p->ServiceRoutine(interrupt, p->ServiceContext)
                                                 : p->MessageServiceRoutine(interrupt, p->ServiceContext, p->MessageId);
-    VfLeaveServiceRoutine(interrupt, routine);
+    KiVerifyExit(interrupt, routine);
     interrupt->Count++;
     interrupt->Claimed += claimed != FALSE;
     trace(TraceIsrExit, (ULONG64)interrupt, claimed);

@@ -5,8 +5,8 @@
  * as the thread of highest priority would. Interrupts and ordinary DPCs preempt it; another threaded DPC does not.
  */
 #include "../include/mutant.h"
-#include "../verifier/vf.h"
 #include "ki.h"
+#include "verify.h"
 
 #define KI_THREADED_DPC_LEVEL PASSIVE_LEVEL
 
@@ -23,7 +23,7 @@ static VOID KiDpcThread(PKPRCB prcb) {
     while (prcb->CurrentThreadedDpc = NULL, KiTakeDpc(&prcb->ThreadedDpcQueue, level, &call)) {
         prcb->CurrentThreadedDpc = call.Dpc;
         call.Routine(call.Dpc, call.Context, call.Argument1, call.Argument2);
-        VfLeaveRoutine((ULONG64)call.Routine, (ULONG64)call.Dpc, level);
+        KiVerifyReturn((ULONG64)call.Routine, (ULONG64)call.Dpc, level);
         trace(TraceThreadedDpcEnd, (ULONG64)call.Dpc, (ULONG64)call.Routine);
         __writecr8(DISPATCH_LEVEL);
     }

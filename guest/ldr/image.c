@@ -7,9 +7,9 @@
 #include "work.h"
 
 #include "../ke/ki.h"
+#include "../ke/verify.h"
 #include "../mm/mi.h"
 #include "../trace/trace.h"
-#include "../verifier/vf.h"
 
 LDR_IMAGE LdrImages[MAXIMUM_IMAGES];
 
@@ -206,7 +206,7 @@ NTSTATUS LdrLoadImage(const UCHAR *file, ULONG64 bytes, const char *name, LDR_IM
 
 VOID LdrUnloadImage(LDR_IMAGE *image) {
     ULONG64 base = image->Base;
-    VfReleaseStorage(base, image->Size);
+    KiVerifyRelease(base, image->Size);
     trace(TraceImageUnload, base, image->Size);
     image->Base = 0;
     LdrUnmap(base, BYTES_TO_PAGES(image->Size));

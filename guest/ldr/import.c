@@ -6,7 +6,7 @@
 #include "work.h"
 
 #include "../include/highlock.h"
-#include "../verifier/vf.h"
+#include "../ke/verify.h"
 
 #define CR0_WP 0x10000ull /* a write to a read-only page faults, in the kernel too (Intel SDM 3, 2.5) */
 
@@ -18,7 +18,8 @@ const IMAGE_DATA_DIRECTORY *LdrDirectory(const LDR_WORK *work, ULONG index) {
 
 static PVOID LdrFindImport(const char *name) {
     PVOID plain = LdrFindExport(name);
-    PVOID checked = plain != NULL && VfEnabled ? VfFindVerified(name) : NULL;
+    const KI_VERIFIER *verifier = KiVerifier;
+    PVOID checked = plain != NULL && verifier != NULL ? verifier->FindChecked(name) : NULL;
     return checked != NULL ? checked : plain;
 }
 
@@ -97,7 +98,8 @@ static VOID LdrStoreSlot(PVOID *slot, PVOID address) {
 }
 
 /* The image was found sound when it was loaded; its tables are as they were then, unless its driver has written to them. */
-static VOID LdrResolveSlots(const LDR_WORK *work, const IMAGE_IMPORT_DESCRIPTOR *import) {
+static VOID LdrResolveSlots(const LDR_WORK *work, const IMAGE_IMPORT_DESCRIPTOR *import,
+                            const char *(*checked_name)(PVOID)) {
     for (ULONG64 at = import->FirstThunk; LdrWithin(work->Size, at, sizeof(PVOID)); at += sizeof(PVOID)) {
         PVOID *slot = (PVOID *)(work->Base + at);
         if (*slot == NULL) {
@@ -105,14 +107,14 @@ static VOID LdrResolveSlots(const LDR_WORK *work, const IMAGE_IMPORT_DESCRIPTOR 
         }
         /* By its address: the table of names may be gone, since an image need not have it twice. */
         const char *name = LdrNameOf(*slot);
-        name = name != NULL ? name : VfNameOf(*slot);
+        name = name != NULL ? name : checked_name(*slot);
         if (name != NULL) {
             LdrStoreSlot(slot, LdrFindImport(name));
         }
     }
 }
 
-VOID LdrResolveAgain(VOID) {
+VOID LdrResolveAgain(const char *(*checked_name)(PVOID)) {
     for (ULONG i = 0; i < MAXIMUM_IMAGES; i++) {
         if (LdrImages[i].Base == 0) {
             continue;
@@ -125,7 +127,7 @@ VOID LdrResolveAgain(VOID) {
         }
         const IMAGE_IMPORT_DESCRIPTOR *import = (const VOID *)(work.Base + directory->VirtualAddress);
         for (; import->Name != 0; import++) {
-            LdrResolveSlots(&work, import);
+            LdrResolveSlots(&work, import, checked_name);
         }
     }
 }

@@ -14,5 +14,6 @@ VOID LdrUnloadImage(LDR_IMAGE *image);
 LDR_IMAGE *LdrFindImage(ULONG64 base); /* NULL if none is loaded there */
 PVOID LdrFindExport(const char *name); /* NULL: not exported */
 const char *LdrNameOf(PVOID address);  /* of an export; NULL: none is there */
-/* PASSIVE_LEVEL, boot CPU, while nothing of a driver runs: imports lead to checked forms, or no longer, as the verifier is. */
-VOID LdrResolveAgain(VOID);
+/* PASSIVE_LEVEL, boot CPU, while nothing of a driver runs; checked_name: the routine whose checked form is at an address.
+ * Imports lead to checked forms, or no longer, as the verifier is. */
+VOID LdrResolveAgain(const char *(*checked_name)(PVOID));

@@ -4,8 +4,8 @@
 
 #include "../hal/hal.h"
 #include "../ke/ki.h"
+#include "../ke/verify.h"
 #include "../trace/trace.h"
-#include "../verifier/vf.h"
 
 #define FIRST_VECTOR 0x10
 
@@ -38,7 +38,7 @@ NT_EXPORT(DirqlFreeVector);
 
 VOID NTAPI DirqlQueryMachine(DIRQL_MACHINE *Machine) {
     Machine->Cpus = KiProcessorCount;
-    Machine->Verifier = VfEnabled;
+    Machine->Verifier = KiVerifier != NULL;
     Machine->DpcPlacement = HostBootOptions.DpcPlacement;
     Machine->InterruptRouting = HostBootOptions.InterruptRouting;
     Machine->VirtualTime = HostLinkIsRendezvous();

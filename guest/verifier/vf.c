@@ -8,9 +8,7 @@
 
 extern const KI_EXPORT KiVerifiedStart[], KiVerifiedEnd[];
 
-volatile BOOLEAN VfEnabled;
-
-PVOID VfFindVerified(const char *name) {
+static PVOID ViFindChecked(const char *name) {
     for (const KI_EXPORT *checked = KiVerifiedStart; checked < KiVerifiedEnd; checked++) {
         if (strcmp(checked->Name, name) == 0) {
             return checked->Address;
@@ -19,7 +17,7 @@ PVOID VfFindVerified(const char *name) {
     return NULL;
 }
 
-const char *VfNameOf(PVOID address) {
+static const char *ViNameOf(PVOID address) {
     for (const KI_EXPORT *checked = KiVerifiedStart; checked < KiVerifiedEnd; checked++) {
         if (checked->Address == address) {
             return checked->Name;
@@ -28,19 +26,27 @@ const char *VfNameOf(PVOID address) {
     return NULL;
 }
 
+static const KI_VERIFIER ViHooks = {
+    .ReleaseStorage = ViReleaseStorage,
+    .EnterServiceRoutine = ViEnterServiceRoutine,
+    .LeaveServiceRoutine = ViLeaveServiceRoutine,
+    .LeaveRoutine = ViLeaveRoutine,
+    .FindChecked = ViFindChecked,
+};
+
 VOID VfInitialize(VOID) {
     ViFindContractTargets();
     ViForgetLocks();
-    VfEnabled = HostBootOptions.Verifier != 0;
+    KiVerifier = HostBootOptions.Verifier != 0 ? &ViHooks : NULL;
 }
 
 BOOLEAN VfEnable(BOOLEAN on) {
-    BOOLEAN was = VfEnabled;
+    BOOLEAN was = KiVerifier != NULL;
     if (was != on) {
         ViForgetLocks();
         ViForgetHeld();
-        VfEnabled = on;
-        LdrResolveAgain();
+        KiVerifier = on ? &ViHooks : NULL;
+        LdrResolveAgain(ViNameOf);
     }
     return was;
 }

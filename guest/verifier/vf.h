@@ -2,7 +2,7 @@
 /*
  * The verifier (D2): rules that drivers keep, checked as they run. While it is on, the imports of drivers lead to checked forms
  * of the routines; while it is off they lead to the routines, and nothing is checked and nothing costs. What no import can check
- * stands here as a hook, one line at its call site.
+ * comes by the hooks of ke/verify.h.
  *
  * A broken rule is a bugcheck: 0xC4 DRIVER_VERIFIER_DETECTED_VIOLATION with the documented first parameter, or the bugcheck
  * that the documents name for it. VfViolation says more than four parameters can.
@@ -11,47 +11,9 @@
 
 #include "../ke/ki.h"
 
-extern volatile BOOLEAN VfEnabled;
-
 VOID VfInitialize(VOID); /* boot CPU, once, before the first driver: on or off as the boot options say */
 /* PASSIVE_LEVEL, boot CPU, while nothing of a driver runs. Returns what it was. What was known of locks is forgotten. */
 BOOLEAN VfEnable(BOOLEAN on);
-
-/* The checked form of an exported routine; NULL: it has none. */
-PVOID VfFindVerified(const char *name);
-const char *VfNameOf(PVOID checked); /* the routine whose checked form it is; NULL: none */
-
-/* Any IRQL: storage is given back. A lock in it that is held is a violation; what was known of the others is forgotten. */
-VOID ViReleaseStorage(ULONG64 address, ULONG64 bytes);
-/* Around a driver's ISR, at the IRQL that it runs at: it holds the interrupt spin lock, and returns at the same IRQL. */
-VOID ViEnterServiceRoutine(PKINTERRUPT interrupt, ULONG64 routine);
-VOID ViLeaveServiceRoutine(PKINTERRUPT interrupt, ULONG64 routine);
-/* After a driver's routine that is to return at the IRQL that it was called at, holding nothing: a DPC. */
-VOID ViLeaveRoutine(ULONG64 routine, ULONG64 argument, KIRQL expected);
-
-static inline VOID VfReleaseStorage(ULONG64 address, ULONG64 bytes) {
-    if (VfEnabled) {
-        ViReleaseStorage(address, bytes);
-    }
-}
-
-static inline VOID VfEnterServiceRoutine(PKINTERRUPT interrupt, ULONG64 routine) {
-    if (VfEnabled) {
-        ViEnterServiceRoutine(interrupt, routine);
-    }
-}
-
-static inline VOID VfLeaveServiceRoutine(PKINTERRUPT interrupt, ULONG64 routine) {
-    if (VfEnabled) {
-        ViLeaveServiceRoutine(interrupt, routine);
-    }
-}
-
-static inline VOID VfLeaveRoutine(ULONG64 routine, ULONG64 argument, KIRQL expected) {
-    if (VfEnabled) {
-        ViLeaveRoutine(routine, argument, expected);
-    }
-}
 
 /* What is known of the violation that stopped the machine. */
 #define VF_STACK_FRAMES  6

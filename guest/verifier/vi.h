@@ -6,8 +6,15 @@
 #pragma once
 
 #include "../ke/locks.h"
+#include "../ke/verify.h"
 #include "verified.h"
 #include "vf.h"
+
+/* The hooks of ke/verify.h. */
+VOID ViReleaseStorage(ULONG64 address, ULONG64 bytes);
+VOID ViEnterServiceRoutine(PKINTERRUPT interrupt, ULONG64 routine);
+VOID ViLeaveServiceRoutine(PKINTERRUPT interrupt, ULONG64 routine);
+VOID ViLeaveRoutine(ULONG64 routine, ULONG64 argument, KIRQL expected);
 
 /* First parameters of 0xC4 (bug-check-0xc4). */
 #define VI_RAISE_BAD           0x30    /* current IRQL, requested */
