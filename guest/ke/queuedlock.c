@@ -34,9 +34,7 @@ VOID KiAcquireQueuedLock(PKSPIN_LOCK lock, PKLOCK_QUEUE_HANDLE handle, ULONG64 c
     own->LockQueue.Lock = (PKSPIN_LOCK)((ULONG64)lock | QUEUED_WAITS);
     /* Release: the handle is complete for whoever finds it in the word. Acquire: a free lock's last holder is done. */
     KI_QUEUED_HANDLE *before = (KI_QUEUED_HANDLE *)__atomic_exchange_n(lock, (KSPIN_LOCK)own, __ATOMIC_ACQ_REL);
-    if (KiProcessorCount == 1) {
-        own->LockQueue.Lock = lock; /* only the IRQL, as in spinlock.c: it was free, or is this CPU's already */
-    } else if (before != NULL) {
+    if (before != NULL && KiProcessorCount > 1) {
         trace(TraceLockWait, (ULONG64)lock, caller);
         trace(TraceLockQueued, (ULONG64)lock, QUEUED_BEHIND | before->Cpu); /* it stays until it has our Next */
         /* Release: the records above come before the hand-off that this store makes possible. */
@@ -53,7 +51,8 @@ VOID KiAcquireQueuedLock(PKSPIN_LOCK lock, PKLOCK_QUEUE_HANDLE handle, ULONG64 c
         }
         KiEndSpinWait(&wait);
     } else {
-        own->LockQueue.Lock = lock;
+        own->LockQueue.Lock =
+            lock; /* it was free; or, on one CPU, is this CPU's already: only the IRQL, as in spinlock.c */
     }
     trace(TraceLockAcquired, (ULONG64)lock, caller);
 }
