@@ -9,6 +9,7 @@ from dirql.target.cases import Case
 from dirql.target.clauses import clause_list, clause_rows, sections
 from dirql.target.needs import parse_needs
 from dirql.target.outcome import CaseResult
+from dirql.target.suite import built_images, cases_of
 from dirql.target.table import TargetConfig
 from dirql.trace.oracle.verdict import Clause, ClauseVerdict, Status, Verdict
 
@@ -74,3 +75,14 @@ def test_results_are_counted_by_mode_and_the_oracles_word_by_clause() -> None:
     row.add(CaseResult(mine, icount, "lost", "x", 0.1, None))
     assert row.to_json()["modes"] == {"icount": {"passed": 0, "failed": 2}, "mt": {"passed": 1, "failed": 0}}
     assert row.oracle == {"caught": 1, "ok": 1}
+
+
+def test_no_clause_is_without_a_case_and_without_a_reason() -> None:
+    empty = [row.entry.id for row in clause_rows(cases_of(built_images())) if not row.cases and not row.reason]
+    assert empty == []
+
+
+def test_what_the_cases_ask_of_the_oracle_is_in_the_list() -> None:
+    known = {entry.id for entry in clause_list()} | {"INT-ACCOUNT"}
+    asked = {name for case in cases_of(built_images()) for name in (*case.needs.oracle, *case.needs.violates)}
+    assert asked <= known
