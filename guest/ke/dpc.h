@@ -53,6 +53,9 @@ BOOLEAN KiTakeDpc(KI_DPC_QUEUE *queue, KIRQL irql, KI_DPC_CALL *call);
 VOID KiClockTickDpcs(PKPRCB prcb); /* CLOCK_LEVEL: sees to what importance has left waiting, then to the watchdog */
 ULONG KiDpcRate(const KI_DPC_QUEUE *queue);
 
+/* ke/dpcflush.c: DISPATCH_LEVEL, after the record of its end; a flush that waits for this one goes on. */
+VOID KiDpcHasEnded(const KI_DPC_CALL *call);
+
 /* ke/threadeddpc.c: DISPATCH_LEVEL, in the DPC interrupt, when no ordinary DPC is left. */
 VOID KiRunThreadedDpcs(PKPRCB prcb);
 

@@ -10,10 +10,16 @@
 
 static VOID NTAPI KiFlushMarker(PKDPC Dpc, PVOID DeferredContext, PVOID SystemArgument1, PVOID SystemArgument2) {
     UNREFERENCED_PARAMETER(Dpc);
+    UNREFERENCED_PARAMETER(DeferredContext);
     UNREFERENCED_PARAMETER(SystemArgument1);
     UNREFERENCED_PARAMETER(SystemArgument2);
-    /* Release: what the DPCs before this one did is visible to whoever sees the count. */
-    __atomic_add_fetch((volatile LONG *)DeferredContext, 1, __ATOMIC_RELEASE);
+}
+
+VOID KiDpcHasEnded(const KI_DPC_CALL *call) {
+    if (call->Routine == KiFlushMarker) {
+        /* Release: what the DPCs before this one did, and every record of them, is visible to whoever sees the count. */
+        __atomic_add_fetch((volatile LONG *)call->Context, 1, __ATOMIC_RELEASE);
+    }
 }
 
 static VOID KiAwaitMarkers(const volatile LONG *passed, LONG wanted) {

@@ -90,6 +90,7 @@ static BOOLEAN KiRunDpc(PKPRCB prcb, KI_DPC_QUEUE *queue) {
     prcb->CurrentDpc = NULL;
     prcb->DpcCount++;
     trace(TraceDpcEnd, (ULONG64)call.Dpc, (ULONG64)call.Routine);
+    KiDpcHasEnded(&call);
     __writecr8(DISPATCH_LEVEL); /* whatever the routine left */
     return TRUE;
 }

@@ -26,6 +26,7 @@ static VOID KiDpcThread(PKPRCB prcb) {
         KiVerifyReturn((ULONG64)call.Routine, (ULONG64)call.Dpc, level);
         trace(TraceThreadedDpcEnd, (ULONG64)call.Dpc, (ULONG64)call.Routine);
         __writecr8(DISPATCH_LEVEL);
+        KiDpcHasEnded(&call);
     }
 }
 
