@@ -118,14 +118,14 @@ def test_the_oracle_is_heard(runner: CaseRunner, machine: TargetConfig) -> None:
     assert run(runner, "violates_as_said", off).passed
     unsaid = run(runner, "violates_unsaid", off)
     assert unsaid.kind == "oracle"
-    assert unsaid.text.startswith("SPIN-1 violated: ")
+    assert unsaid.text.startswith("SPIN-8 violated: ")
     assert "CPU 0 released the lock 0x" in unsaid.text
     assert "cases.sys!" in unsaid.text
     unseen = run(runner, "keeps_what_it_should_violate", machine)
     assert unseen.kind == "oracle"
     assert unseen.text.splitlines()[:2] == [
         "SYN-1: the case wants it ok, the oracle says unknown: no evidence in this trace",
-        "SPIN-1: the case wants it violated, the oracle says unknown: no evidence in this trace",
+        "SPIN-8: the case wants it violated, the oracle says unknown: no evidence in this trace",
     ]
 
 
