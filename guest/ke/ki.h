@@ -107,14 +107,39 @@ static inline VOID KiCountSpin(VOID) {
 
 #define KI_CALLER ((ULONG64)__builtin_return_address(0))
 
-/* ke/irql.c: raise and lower, each recorded in the trace. */
-KIRQL KiRaiseIrql(KIRQL irql, ULONG64 caller);
-VOID KiLowerIrql(KIRQL irql, ULONG64 caller);
+/* Raise and lower, each recorded in the trace. Here and not in ke/irql.c: every spin lock is paid for with one of each. */
+static inline __attribute__((always_inline)) KIRQL KiRaiseIrql(KIRQL irql, ULONG64 caller) {
+    KIRQL old = (KIRQL)__readcr8();
+    __writecr8(irql);
+    trace(TraceIrqlRaise, old | (ULONG64)irql << 8, caller);
+    return old;
+}
+
+static inline __attribute__((always_inline)) VOID KiLowerIrql(KIRQL irql, ULONG64 caller) {
+    trace(TraceIrqlLower, __readcr8() | (ULONG64)irql << 8, caller);
+    __writecr8(irql);
+}
 
 /* ke/spinlock.c: the lock word alone; the caller's IRQL keeps the holder on its CPU. caller goes into the trace. */
-VOID KiAcquireSpinLock(KSPIN_LOCK *lock, ULONG64 caller);
+VOID KiWaitForSpinLock(KSPIN_LOCK *lock, ULONG64 caller) __attribute__((noinline)); /* held at return */
 BOOLEAN KiTryToAcquireSpinLock(KSPIN_LOCK *lock, ULONG64 caller);
 VOID KiReleaseSpinLock(KSPIN_LOCK *lock, ULONG64 caller);
+
+static inline __attribute__((always_inline)) BOOLEAN KiTakeSpinLock(KSPIN_LOCK *lock, ULONG64 caller) {
+    KSPIN_LOCK expected = 0;
+    KSPIN_LOCK owner = (KSPIN_LOCK)KiCurrentPrcb();
+    if (!__atomic_compare_exchange_n(lock, &expected, owner, FALSE, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+        return FALSE;
+    }
+    trace(TraceLockAcquired, (ULONG64)lock, caller);
+    return TRUE;
+}
+
+static inline __attribute__((always_inline)) VOID KiAcquireSpinLock(KSPIN_LOCK *lock, ULONG64 caller) {
+    if (!KiTakeSpinLock(lock, caller)) {
+        KiWaitForSpinLock(lock, caller);
+    }
+}
 
 /* ke/cpu.c */
 VOID KiInitializeProcessor(ULONG number, ULONG apic_id); /* each CPU, first thing: GDT, TSS, IDT, GS, CR0, CR4 */

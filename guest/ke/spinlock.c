@@ -16,16 +16,6 @@
 
 #define IMPATIENT_SPINS 50 /* of a mutant */
 
-static BOOLEAN KiTakeSpinLock(KSPIN_LOCK *lock, ULONG64 caller) {
-    KSPIN_LOCK expected = 0;
-    KSPIN_LOCK owner = (KSPIN_LOCK)KiCurrentPrcb();
-    if (!__atomic_compare_exchange_n(lock, &expected, owner, FALSE, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
-        return FALSE;
-    }
-    trace(TraceLockAcquired, (ULONG64)lock, caller);
-    return TRUE;
-}
-
 BOOLEAN KiTryToAcquireSpinLock(KSPIN_LOCK *lock, ULONG64 caller) {
     if (!KiTakeSpinLock(lock, caller)) {
         return FALSE;
@@ -34,10 +24,7 @@ BOOLEAN KiTryToAcquireSpinLock(KSPIN_LOCK *lock, ULONG64 caller) {
     return TRUE;
 }
 
-VOID KiAcquireSpinLock(KSPIN_LOCK *lock, ULONG64 caller) {
-    if (KiTakeSpinLock(lock, caller)) {
-        return;
-    }
+VOID KiWaitForSpinLock(KSPIN_LOCK *lock, ULONG64 caller) {
     if (KiProcessorCount == 1 && !MUTANT(SpinAloneWaits, "SYS-4", "on one CPU a spin lock is waited for")) {
         __atomic_store_n(lock, (KSPIN_LOCK)KiCurrentPrcb(), __ATOMIC_RELAXED); /* nobody else is there to order */
         trace(TraceLockAcquired, (ULONG64)lock, caller);
@@ -58,10 +45,14 @@ VOID KiAcquireSpinLock(KSPIN_LOCK *lock, ULONG64 caller) {
     KiEndSpinWait(&wait);
 }
 
-VOID KiReleaseSpinLock(KSPIN_LOCK *lock, ULONG64 caller) {
+static inline __attribute__((always_inline)) VOID KiLetSpinLockGo(KSPIN_LOCK *lock, ULONG64 caller) {
     trace(TraceLockReleased, (ULONG64)lock, caller);
     __atomic_store_n(lock, 0, __ATOMIC_SEQ_CST); /* releases; more than that as spinwait.c wants it */
     KiWakeSpinner(lock, 0);
+}
+
+VOID KiReleaseSpinLock(KSPIN_LOCK *lock, ULONG64 caller) {
+    KiLetSpinLockGo(lock, caller);
 }
 
 KIRQL NTAPI KeAcquireSpinLockRaiseToDpc(PKSPIN_LOCK SpinLock) {
@@ -82,7 +73,7 @@ VOID NTAPI KeReleaseSpinLock(PKSPIN_LOCK SpinLock, KIRQL NewIrql) {
         KiReleaseSpinLock(SpinLock, KI_CALLER);
         return;
     }
-    KiReleaseSpinLock(SpinLock, KI_CALLER);
+    KiLetSpinLockGo(SpinLock, KI_CALLER);
     KiLowerIrql(NewIrql, KI_CALLER);
 }
 NT_EXPORT(KeReleaseSpinLock);

@@ -30,7 +30,7 @@ static inline __attribute__((always_inline)) BOOLEAN TraceWanted(TRACE_EVENT eve
 }
 
 static inline __attribute__((always_inline)) VOID trace(TRACE_EVENT event, ULONG64 argument0, ULONG64 argument1) {
-    if (TraceWanted(event)) {
+    if (__builtin_expect(TraceWanted(event), 0)) {
         TraceWrite(TRACE_STAMP(event), argument0, argument1);
     }
 }
