@@ -133,7 +133,7 @@ def compiled_as_usual(folder: Path) -> str:
 
 @pytest.mark.parametrize("usual", [True, False], ids=["usual", "as-built"])
 @pytest.mark.parametrize(
-    ("routine", "caller"), [("DoorbellIsr", "KiRunServiceRoutine"), ("DoorbellDpcForIsr", "KiRunDpc")]
+    ("routine", "caller"), [("DoorbellIsr", "KiCallServiceRoutine"), ("DoorbellDpcForIsr", "KiRunDpc")]
 )
 def test_the_caller_is_found_from_every_instruction_of_a_driver(
     routine: str, caller: str, usual: bool, tmp_path: Path

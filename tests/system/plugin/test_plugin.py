@@ -11,7 +11,9 @@ import pytest
 
 def run(pytester: pytest.Pytester, source: str, *options: str) -> pytest.RunResult:
     pytester.makepyfile(source)
-    return pytester.runpytest_subprocess("-p", "no:cacheprovider", "-W", "error", *options)
+    # Without Hypothesis, which would import all of itself in each of these runs.
+    alone = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
+    return pytester.runpytest_subprocess(*alone, "-W", "error", *options)
 
 
 FRESH = """
