@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dirql.errors import DirqlError
@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from dirql.target.cases import Case
     from dirql.target.outcome import CaseResult
     from dirql.target.suite import Plan
+    from dirql.target.table import TargetConfig
     from tests.mutants.find import Mutant
 
-CPUS = (2, 4)
+CPUS = (2, 4, 1)
 MODES = ("mt", "icount")
 MACHINES = 4
+HANG_SECONDS = 10.0
 NOT_THE_GUEST = "error"
 """The kind of a result that says nothing of the guest: no QEMU, a driver that does not load."""
 
@@ -89,7 +91,13 @@ def order(mutant: Mutant, rows: Plan) -> Plan:
         case, config = rows[at]
         return (not set(mutant.clauses) & set(case.clauses), not config.verifier, at)
 
-    return [rows[at] for at in sorted(range(len(rows)), key=rank)]
+    return [_impatient(*rows[at]) for at in sorted(range(len(rows)), key=rank)]
+
+
+def _impatient(case: Case, config: TargetConfig) -> tuple[Case, TargetConfig]:
+    """A case that has just passed on the sound kernel: what takes it this long on a mutant is a hang."""
+    limit = min(case.needs.limit, HANG_SECONDS)
+    return replace(case, needs=replace(case.needs, limit=limit)), config
 
 
 def hunt(mutant: Mutant, kernel: Path, rows: Plan) -> Hunt:

@@ -25,7 +25,7 @@
  *     oracle=CLAUSE,... the oracle must find these clauses kept on its trace, with evidence
  *     violates=CLAUSE,... the oracle must find these clauses violated; any other violation fails the case, as always
  *     device=edu        QEMU's edu device is there
- *     limit=SECONDS     of real time, instead of 10
+ *     limit=SECONDS     of real time, instead of 60
  */
 #pragma once
 

@@ -14,7 +14,7 @@ MODES = ("mt", "icount")
 PLACEMENTS = ("routine", "first-available", "current")
 ROUTINGS = ("symmetric", "asymmetric")
 DEVICES = ("edu",)
-DEFAULT_LIMIT = 10.0
+DEFAULT_LIMIT = 60.0
 """Seconds of real time that a case may take."""
 
 _MOST_CPUS = 64
