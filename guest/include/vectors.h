@@ -12,5 +12,5 @@
 #define CLOCK_VECTOR        0xd1
 #define SPURIOUS_VECTOR     0xdf
 #define IPI_VECTOR          0xe1
-#define WAKE_VECTOR         0xe2 /* the lock that this CPU waits for is its own now */
+#define WAKE_VECTOR         0xe2 /* ends a halt: a lock that is waited for is free, there is work */
 #define VECTOR_IRQL(vector) ((KIRQL)((vector) >> 4))

@@ -37,9 +37,9 @@ VOID NTAPI DirqlStartOn(ULONG Cpu, DIRQL_WORK_ROUTINE *Routine, PVOID Context) {
     }
     prcb->WorkContext = Context;
     __atomic_store_n(&prcb->WorkRoutine, Routine, __ATOMIC_RELEASE);
-    /* The DPC interrupt does nothing but end the halt: its queues may well be empty. */
-    trace(TraceIpiSend, DPC_VECTOR, Cpu);
-    lapic_send(prcb->ApicId, DPC_VECTOR);
+    /* Nothing but the end of its halt; the DPC interrupt would drain a queue that is to wait. */
+    trace(TraceIpiSend, WAKE_VECTOR, Cpu);
+    lapic_send(prcb->ApicId, WAKE_VECTOR);
 }
 NT_EXPORT(DirqlStartOn);
 

@@ -91,7 +91,6 @@ static VOID KeepBusy(VOID) {
     Stop = Started = FALSE;
     DirqlStartOn(1, BusyAtPassive, NULL);
     WAIT_UNTIL(Started);
-    Settle(); /* the interrupt that started it drains what it finds */
 }
 
 static VOID LetGo(VOID) {
