@@ -4,6 +4,7 @@
 
 #include <ntddk.h>
 
+#include <ddkinterrupts.h>
 #include <dirqltest.h>
 
 #define LOWEST_LEVEL  3
@@ -82,4 +83,14 @@ static inline KIRQL RaiseTo(KIRQL irql) {
     KIRQL old;
     KeRaiseIrql(irql, &old);
     return old;
+}
+
+static inline VOID Report(PKINTERRUPT interrupt, BOOLEAN active) {
+    IO_REPORT_INTERRUPT_ACTIVE_STATE_PARAMETERS parameters = {.Version = CONNECT_FULLY_SPECIFIED};
+    parameters.ConnectionContext.InterruptObject = interrupt;
+    if (active) {
+        IoReportInterruptActive(&parameters);
+    } else {
+        IoReportInterruptInactive(&parameters);
+    }
 }

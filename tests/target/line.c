@@ -165,16 +165,6 @@ TARGET_CASE("INT-7 INT-12", disconnecting_in_a_storm, "smp=2 violates=INT-ACCOUN
     DirqlInterrupt(0, vector);
 }
 
-static VOID Report(PKINTERRUPT interrupt, BOOLEAN active) {
-    IO_REPORT_INTERRUPT_ACTIVE_STATE_PARAMETERS parameters = {.Version = CONNECT_FULLY_SPECIFIED};
-    parameters.ConnectionContext.InterruptObject = interrupt;
-    if (active) {
-        IoReportInterruptActive(&parameters);
-    } else {
-        IoReportInterruptInactive(&parameters);
-    }
-}
-
 TARGET_CASE("INT-8", inactive_level_line_is_masked_and_kept, "") {
     PKINTERRUPT interrupt;
     ULONG vector = VectorOf(PCI_PIN);
