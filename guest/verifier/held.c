@@ -36,10 +36,6 @@ VI_REQUEST *ViHeld(ULONG index) {
     return index < cpu->Count ? &cpu->Held[index] : NULL;
 }
 
-ULONG ViHeldCount(VOID) {
-    return ViCurrent()->Count;
-}
-
 VI_REQUEST *ViFindHeld(ULONG64 lock) {
     VI_CPU *cpu = ViCurrent();
     for (ULONG i = cpu->Count; i-- > 0;) {

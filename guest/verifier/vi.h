@@ -88,7 +88,6 @@ VI_REQUEST ViRequest(ULONG64 lock, VI_KIND kind, VI_FORM form, ULONG64 frame);
 VOID ViPushHeld(const VI_REQUEST *request);
 VI_REQUEST *ViFindHeld(ULONG64 lock); /* NULL: not held by this CPU */
 VI_REQUEST *ViHeld(ULONG index);      /* NULL: there are fewer */
-ULONG ViHeldCount(VOID);
 BOOLEAN ViHoldsInterruptLock(VOID);
 VOID ViPopHeld(VI_REQUEST *held);
 VOID ViForgetHeld(VOID);
