@@ -15,3 +15,5 @@
 #include "nt/memory.h"
 #include "nt/system.h"
 #include "nt/text.h"
+#include "nt/threads.h"
+#include "nt/waits.h"

@@ -53,5 +53,27 @@ typedef enum _TRACE_EVENT {
     TraceHostCall = 41,           /* sequence; HOST_CALL_CODE. the guest asks the host */
     TraceHostCallDone = 42,       /* sequence; value answered */
     TraceInterruptActive = 43,    /* KINTERRUPT; 1: active, 0: inactive from now on */
+    TraceThreadSwitch =
+        44, /* KTHREAD that runs from here on; what the one before does: KI_THREAD_STATE | its priority << 8 |
+                               the new one's priority << 16. DISPATCH_LEVEL, dispatcher lock held, the CPU is the new thread's */
+    TraceThreadReady =
+        45, /* KTHREAD; CPU that it is to run on | priority << 8 | 1 << 16 if it is to run there at once */
+    TraceThreadCreate = 46, /* KTHREAD; start routine */
+    TraceThreadExit = 47,   /* KTHREAD; exit status */
+    TraceWaitBegin = 48, /* first object; number of objects | WAIT_TYPE << 8 | alertable << 16 | with a timeout << 24.
+                               not satisfied at once: the thread is about to give its CPU away */
+    TraceWaitEnd =
+        49,           /* first object; NTSTATUS. of a wait that began and of one that was satisfied or failed at once */
+    TraceSignal = 50, /* object; SignalState after, the low 32 bits | its type << 32. before its waiters are let go */
+    TraceTimerSet = 51,    /* KTIMER; interrupt time that it is due at, 100 ns */
+    TraceTimerCancel = 52, /* KTIMER; 1: it was set */
+    TraceTimerExpire =
+        53,              /* KTIMER; interrupt time that it was due at, 100 ns. before it is signalled, DISPATCH_LEVEL */
+    TraceApcStart = 54,  /* KAPC; routine that is about to run. APC_LEVEL, or PASSIVE_LEVEL for a normal routine */
+    TraceApcEnd = 55,    /* KAPC; routine */
+    TracePageOut = 56,   /* address; bytes */
+    TracePageIn = 57,    /* address that was touched; RIP that touched it */
+    TraceWorkStart = 58, /* work item; routine */
+    TraceWorkEnd = 59,   /* work item; routine */
     TraceEventCount
 } TRACE_EVENT;
