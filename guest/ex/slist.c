@@ -47,9 +47,7 @@ static SLIST_HEADER ExpMakeHeader(const SLIST_HEADER *from, PSLIST_ENTRY first, 
 
 VOID InitializeSListHead(PSLIST_HEADER SListHead) {
     if (((ULONG_PTR)SListHead & (SLIST_ALIGNMENT - 1)) != 0) {
-        /* Documented as the exception STATUS_DATATYPE_MISALIGNMENT, which nobody handles. */
-        KeBugCheckEx(KMODE_EXCEPTION_NOT_HANDLED, (ULONG_PTR)(LONG_PTR)STATUS_DATATYPE_MISALIGNMENT, KI_CALLER,
-                     (ULONG_PTR)SListHead, 0);
+        KiRaiseStatus(STATUS_DATATYPE_MISALIGNMENT, KI_CALLER, (ULONG64)SListHead, 0);
     }
     RtlZeroMemory(SListHead, sizeof *SListHead);
 }

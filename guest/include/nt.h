@@ -9,6 +9,7 @@
 #pragma once
 
 #include "nt/dpc.h"
+#include "nt/exceptions.h"
 #include "nt/interrupts.h"
 #include "nt/io.h"
 #include "nt/locks.h"

@@ -189,6 +189,9 @@ VOID KiPublishProcessorCount(VOID);
 VOID KiConnectClock(VOID);
 extern ULONG KiClockPeriod100ns;
 
+/* ke/raise.c: the exception `status`, which happened at `address`. Any IRQL. */
+VOID KiRaiseStatus(NTSTATUS status, ULONG64 address, ULONG64 parameter0, ULONG64 parameter1) __attribute__((noreturn));
+
 /* ke/bugcheck.c */
 VOID KiBugCheckFrame(ULONG code, ULONG64 p1, ULONG64 p2, ULONG64 p3, ULONG64 p4, KI_TRAP_FRAME *frame)
     __attribute__((noreturn));

@@ -40,7 +40,4 @@ VOID NTAPI KeInitializeSemaphore(PRKSEMAPHORE Semaphore, LONG Count, LONG Limit)
 LONG NTAPI KeReleaseSemaphore(PRKSEMAPHORE Semaphore, KPRIORITY Increment, LONG Adjustment, BOOLEAN Wait);
 LONG NTAPI KeReadStateSemaphore(PRKSEMAPHORE Semaphore);
 
-/* Raises an exception that nobody handles: bugcheck 0x1E with the status (ke/raise.c). */
-VOID NTAPI ExRaiseStatus(NTSTATUS Status) __attribute__((noreturn));
-
 /* NOLINTEND(readability-redundant-declaration) */

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Exceptions that are raised on purpose. Nobody handles any, so each ends in its bugcheck (bug-check-0x1e). */
+#include "ki.h"
+
+VOID KiRaiseStatus(NTSTATUS status, ULONG64 address, ULONG64 parameter0, ULONG64 parameter1) {
+    KeBugCheckEx(KMODE_EXCEPTION_NOT_HANDLED, (ULONG64)(LONG64)status, address, parameter0, parameter1);
+    __builtin_unreachable();
+}
+
+VOID NTAPI ExRaiseStatus(NTSTATUS Status) {
+    KiRaiseStatus(Status, KI_CALLER, 0, 0);
+}
+NT_EXPORT(ExRaiseStatus);
+
+VOID NTAPI ExRaiseAccessViolation(VOID) {
+    KiRaiseStatus(STATUS_ACCESS_VIOLATION, KI_CALLER, 0, 0);
+}
+NT_EXPORT(ExRaiseAccessViolation);
+
+VOID NTAPI ExRaiseDatatypeMisalignment(VOID) {
+    KiRaiseStatus(STATUS_DATATYPE_MISALIGNMENT, KI_CALLER, 0, 0);
+}
+NT_EXPORT(ExRaiseDatatypeMisalignment);
