@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What driver/dirql.h offers to test cases: interrupts from the guest itself, vectors, the machine's options, assertions. */
+/* What driver/dirql.h offers to test cases: interrupts from the guest itself, vectors, threads, the machine's options, assertions. */
 #include "monitor.h"
 
 #include "../hal/hal.h"
 #include "../ke/ki.h"
+#include "../ke/thread.h"
 #include "../ke/verify.h"
 #include "../trace/trace.h"
 
@@ -44,6 +45,19 @@ VOID NTAPI DirqlQueryMachine(DIRQL_MACHINE *Machine) {
     Machine->VirtualTime = HostLinkIsRendezvous();
 }
 NT_EXPORT(DirqlQueryMachine);
+
+/* Acquire: what the thread did before it was seen to wait is seen too. */
+DIRQL_THREAD_STATE NTAPI DirqlQueryThreadState(PKTHREAD Thread) {
+    switch (__atomic_load_n(&Thread->State, __ATOMIC_ACQUIRE)) {
+    case KiThreadWaiting:
+        return DirqlThreadWaits;
+    case KiThreadTerminated:
+        return DirqlThreadEnded;
+    default:
+        return DirqlThreadRuns;
+    }
+}
+NT_EXPORT(DirqlQueryThreadState);
 
 /* The record is read from where it lies: the machine stands still from here on. */
 DECLSPEC_NORETURN VOID NTAPI DirqlAssertionFailed(const DIRQL_ASSERTION *Assertion) {

@@ -33,6 +33,14 @@ NTSYSAPI ULONG64 NTAPI DirqlInterruptCount(ULONG Cpu, ULONG Vector);
  */
 NTSYSAPI NTSTATUS NTAPI DirqlHostCall(ULONG Code, ULONG64 Argument0, ULONG64 Argument1, ULONG64 *Value);
 
+/* What a thread does at this moment. Any IRQL; the caller keeps the thread object. One that waits has given its CPU away. */
+typedef enum _DIRQL_THREAD_STATE {
+    DirqlThreadRuns = 0, /* or is about to */
+    DirqlThreadWaits = 1,
+    DirqlThreadEnded = 2,
+} DIRQL_THREAD_STATE;
+NTSYSAPI DIRQL_THREAD_STATE NTAPI DirqlQueryThreadState(PKTHREAD Thread);
+
 /* How the machine was booted, for cases that expect different things of different machines. */
 typedef struct _DIRQL_MACHINE {
     ULONG Cpus;
