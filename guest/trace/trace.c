@@ -3,6 +3,8 @@
  * The per-CPU event rings. Only their own CPU writes to them, but an interrupt or NMI may come between any two
  * instructions, so a slot is reserved by one CMPXCHG on Head (no LOCK: nobody else stores there). The time is read
  * before the exchange and read again if it fails: in one ring slot order, reservation order and time order are the same.
+ * Below DISPATCH_LEVEL, where the thread may be preempted and go on on another CPU, interrupts are off from the look for the
+ * ring to the finished record: otherwise two CPUs could store to one ring, and a slot stay empty for as long as a thread waits.
  */
 #include "trace.h"
 
@@ -12,12 +14,19 @@
 #define TRACE_DEFAULT_RECORDS 32768
 #define TRACE_DEFAULT_TOTAL   131072 /* records in all rings together, where a ring is not sized by the host */
 #define TRACE_MINIMUM_RECORDS 1024
+#define TRACE_RFLAGS_IF       0x200
 
 TRACE_CONTROL TraceControl;
 TRACE_RING TraceRing[MAXIMUM_CPUS];
 
 C_ASSERT(FIELD_OFFSET(TRACE_RECORD, Sequence) == 8 && FIELD_OFFSET(TRACE_RECORD, Event) == 12 &&
          FIELD_OFFSET(TRACE_RECORD, Cpu) == 14 && FIELD_OFFSET(TRACE_RECORD, Irql) == 15);
+
+static inline __attribute__((always_inline)) VOID TraceRestore(ULONG64 irql, ULONG64 flags) {
+    if (irql < DISPATCH_LEVEL && (flags & TRACE_RFLAGS_IF) != 0) {
+        __asm__ volatile("sti" : : : "memory");
+    }
+}
 
 /*
  * Every instruction here is paid some twenty times for an interrupt, so they are few: no frame pointer, the time stored in
@@ -28,6 +37,11 @@ static inline __attribute__((always_inline)) VOID TraceStore(ULONG64 stamp, ULON
     ULONG64 head, tail, found;
     ULONG low, high;
     BOOLEAN reserved;
+    ULONG64 irql = __readcr8();
+    ULONG64 flags = 0;
+    if (irql < DISPATCH_LEVEL) {
+        __asm__ volatile("pushfq\n\tpopq %0\n\tcli" : "=r"(flags) : : "memory");
+    }
     __asm__ volatile("movq %%gs:%c1, %0" : "=r"(ring) : "i"(TRACE_RING_GS));
     do {
         /*
@@ -38,6 +52,7 @@ static inline __attribute__((always_inline)) VOID TraceStore(ULONG64 stamp, ULON
         head = ring->Head;
         if (__builtin_expect(head - tail > ring->Limit, FALSE)) {
             __asm__ volatile("incq %0" : "+m"(ring->Lost)); /* one instruction: exact under interrupts */
+            TraceRestore(irql, flags);
             return;
         }
         __asm__ volatile("rdtsc" : "=a"(low), "=d"(high) : : "memory");
@@ -52,9 +67,10 @@ static inline __attribute__((always_inline)) VOID TraceStore(ULONG64 stamp, ULON
     ((volatile ULONG *)&record->Time)[1] = high;
     record->Argument0 = argument0;
     record->Argument1 = argument1;
-    stamp |= __readcr8() << 56 | ring->Cpu | (ULONG)(head + 1);
+    stamp |= irql << 56 | ring->Cpu | (ULONG)(head + 1);
     /* Release: the host takes a record as complete once it sees its sequence number. */
     __atomic_store_n((ULONG64 *)&record->Sequence, stamp, __ATOMIC_RELEASE);
+    TraceRestore(irql, flags);
 }
 
 __attribute__((optimize("omit-frame-pointer"))) VOID TraceWrite(ULONG64 stamp, ULONG64 argument0, ULONG64 argument1) {
