@@ -159,6 +159,18 @@ VOID KiConnectVector(ULONG vector, KI_VECTOR_ROUTINE *routine, PVOID context, BO
 VOID KiDisconnectVector(ULONG vector);
 VOID KiDispatchTrap(KI_TRAP_FRAME *frame); /* called by the stubs */
 
+/*
+ * Page faults (ke/trap.c): who knows of pages that are not there (mm/paging.c). With resolve: below DISPATCH_LEVEL, interrupts
+ * on, any CPU at return; the touch may be tried again if the answer is KiFaultResolved. Without: any IRQL, only a look.
+ */
+typedef enum _KI_FAULT {
+    KiFaultInvalid,  /* no page belongs there */
+    KiFaultPageOut,  /* a page does, and is out, or was when it was touched */
+    KiFaultResolved, /* it is there now */
+} KI_FAULT;
+extern KI_FAULT (*KiResolveFault)(ULONG64 address, ULONG64 rip,
+                                  BOOLEAN resolve); /* NULL: there is no pageable memory */
+
 #include "interrupt.h"
 
 /* ke/ipi.c: runs routine on every other CPU at IPI_LEVEL and waits for all. Caller below IPI_LEVEL. */

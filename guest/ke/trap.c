@@ -24,6 +24,9 @@ C_ASSERT(sizeof(KI_TRAP_FRAME) == KI_FRAME_BYTES);
 #define PAGE_FAULT_WRITE   0x2
 #define PAGE_FAULT_PRESENT 0x1
 #define PAGE_FAULT_FETCH   0x10
+#define RFLAGS_IF          0x200
+
+extern const UCHAR KiTextStart[], KiTextEnd[];
 
 typedef struct _KI_VECTOR {
     KI_VECTOR_ROUTINE *Routine;
@@ -44,18 +47,53 @@ VOID KiDisconnectVector(ULONG vector) {
     __atomic_store_n(&KiVectors[vector].Routine, NULL, __ATOMIC_RELEASE);
 }
 
-/* The bugcheck of a page fault depends on where it was and what was tried (bug-check-0xa, -0x50, -0xbe, -0xd1, -0xfc). */
+KI_FAULT (*KiResolveFault)(ULONG64 address, ULONG64 rip, BOOLEAN resolve);
+
+/* Interrupts off in and out; on while a page is brought in, on whatever CPU the thread then is. */
+static KI_FAULT KiAskForPage(ULONG64 address, const KI_TRAP_FRAME *frame, BOOLEAN resolve) {
+    /* Acquire: pairs with the release in MiInitializePaging. */
+    KI_FAULT (*ask)(ULONG64, ULONG64, BOOLEAN) = __atomic_load_n(&KiResolveFault, __ATOMIC_ACQUIRE);
+    if (ask == NULL) {
+        return KiFaultInvalid;
+    }
+    if (!resolve) {
+        return ask(address, frame->Rip, FALSE);
+    }
+    _enable();
+    KI_FAULT found = ask(address, frame->Rip, TRUE);
+    _disable();
+    return found;
+}
+
+/*
+ * A page that is out is brought in where the touch may wait: below DISPATCH_LEVEL, interrupts on. Elsewhere it is 0xA with address,
+ * IRQL, access and instruction, whoever touched it (spec SYS-14). An address that no page belongs to is, there, 0xD1 with the same
+ * parameters if a driver's code used it and 0xA if the kernel's did (bug-check-0xd1, -0xa); else 0x50. With interrupts off
+ * the IRQL is said to be 0xFF, as in the dumps that NT leaves. A page that is there and forbids the access: -0xbe, -0xfc.
+ */
 static VOID KiPageFault(KI_TRAP_FRAME *frame) {
     ULONG64 address;
-    __asm__("mov %%cr2, %0" : "=r"(address));
+    __asm__("mov %%cr2, %0" : "=r"(address)); /* before anything that may fault, or let another thread fault */
     ULONG64 access = frame->ErrorCode & PAGE_FAULT_FETCH ? 8 : frame->ErrorCode & PAGE_FAULT_WRITE ? 1 : 0;
     KIRQL irql = (KIRQL)__readcr8();
     if (frame->ErrorCode & PAGE_FAULT_PRESENT) {
         ULONG code = access == 8 ? ATTEMPTED_EXECUTE_OF_NOEXECUTE_MEMORY : ATTEMPTED_WRITE_TO_READONLY_MEMORY;
         KiBugCheckFrame(code, address, frame->ErrorCode, (ULONG64)frame, irql, frame);
     }
+    BOOLEAN interrupts_on = (frame->Rflags & RFLAGS_IF) != 0;
+    BOOLEAN may_wait = interrupts_on &&
+        (irql < DISPATCH_LEVEL || MUTANT(PageInAtDispatch, "SYS-14", "a touch at DISPATCH_LEVEL brings a page back"));
+    KI_FAULT found = KiAskForPage(address, frame, may_wait);
+    if (found == KiFaultResolved) {
+        return;
+    }
+    if (found == KiFaultPageOut) {
+        KiBugCheckFrame(IRQL_NOT_LESS_OR_EQUAL, address, interrupts_on ? irql : 0xff, access, frame->Rip, frame);
+    }
     if (irql >= DISPATCH_LEVEL) {
-        KiBugCheckFrame(IRQL_NOT_LESS_OR_EQUAL, address, irql, access, frame->Rip, frame);
+        BOOLEAN kernel = frame->Rip >= (ULONG64)KiTextStart && frame->Rip < (ULONG64)KiTextEnd;
+        KiBugCheckFrame(kernel ? IRQL_NOT_LESS_OR_EQUAL : DRIVER_IRQL_NOT_LESS_OR_EQUAL, address, irql, access,
+                        frame->Rip, frame);
     }
     KiBugCheckFrame(PAGE_FAULT_IN_NONPAGED_AREA, address, access, frame->Rip, 0, frame);
 }

@@ -4,6 +4,8 @@
  * is used: the bytes come from outside. Sections are copied by the guest itself, since code that the host wrote into RAM
  * could be stale in the emulator's translation cache; then each section gets its own protection, write or execute.
  */
+#include <string.h>
+
 #include "work.h"
 
 #include "../ke/ki.h"
@@ -75,15 +77,6 @@ static NTSTATUS LdrMap(LDR_WORK *work) {
     return STATUS_SUCCESS;
 }
 
-static VOID LdrUnmap(ULONG64 base, ULONG64 pages) {
-    ULONG64 physical;
-    MiTranslate(base, &physical);
-    MiUnmapPages(base, pages);
-    MiFlushTb();
-    MiReleaseSystem(base, pages);
-    MiFreePages(physical, pages);
-}
-
 static VOID LdrCopySections(const UCHAR *file, const LDR_WORK *work) {
     RtlZeroMemory(work->Base, work->Pages << PAGE_SHIFT);
     RtlCopyMemory(work->Base, file, work->Headers->OptionalHeader.SizeOfHeaders);
@@ -134,8 +127,14 @@ static NTSTATUS LdrRelocate(const LDR_WORK *work) {
     return STATUS_SUCCESS;
 }
 
+/* What may be put out says so by its name, as where a driver's pageable sections are described. */
+static BOOLEAN LdrIsPageable(const IMAGE_SECTION_HEADER *section) {
+    return strncmp((const char *)section->Name, "PAGE", 4) == 0;
+}
+
 static NTSTATUS LdrProtect(const LDR_WORK *work) {
-    if (!MiMapPages((ULONG64)work->Base, work->Physical, 1, MiReadOnly)) {
+    if (!MiMapPages((ULONG64)work->Base, work->Physical, 1, MiReadOnly) ||
+        !MiRegisterImage((ULONG64)work->Base, work->Pages)) {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
     for (ULONG i = 0; i < work->Headers->FileHeader.NumberOfSections; i++) {
@@ -153,6 +152,8 @@ static NTSTATUS LdrProtect(const LDR_WORK *work) {
                         protection)) {
             return STATUS_INSUFFICIENT_RESOURCES;
         }
+        MiDescribeSection((ULONG64)work->Base + section->VirtualAddress, pages, protection, i + 1u,
+                          LdrIsPageable(section));
     }
     MiFlushTb();
     return STATUS_SUCCESS;
@@ -189,7 +190,7 @@ NTSTATUS LdrLoadImage(const UCHAR *file, ULONG64 bytes, const char *name, LDR_IM
         status = LdrProtect(&work);
     }
     if (!NT_SUCCESS(status)) {
-        LdrUnmap((ULONG64)work.Base, work.Pages);
+        MiReleaseImage((ULONG64)work.Base, work.Pages);
         return status;
     }
     entry->Size = work.Size;
@@ -209,7 +210,7 @@ VOID LdrUnloadImage(LDR_IMAGE *image) {
     KiVerifyRelease(base, image->Size);
     trace(TraceImageUnload, base, image->Size);
     image->Base = 0;
-    LdrUnmap(base, BYTES_TO_PAGES(image->Size));
+    MiReleaseImage(base, BYTES_TO_PAGES(image->Size));
 }
 
 LDR_IMAGE *LdrFindImage(ULONG64 base) {

@@ -4,15 +4,17 @@
  * devices, stacks and driver images. IRQL <= DISPATCH_LEVEL unless a line says otherwise; never waits.
  *
  *   0xFFFF8000_00000000  all RAM, read-write, no execute (the direct map)
+ *   0xFFFFA000_00000000  paged pool
  *   0xFFFFFFFF_80000000  the kernel image at its physical address
  *   0xFFFFFFFF_C0000000  system addresses: devices, stacks, driver images
  */
 #pragma once
 
 #include "../include/bootblock.h"
-#include "../include/ddk.h"
+#include "../include/hostif.h"
 
 #define MI_DIRECT_MAP   0xffff800000000000ull
+#define MI_PAGED_BASE   0xffffa00000000000ull
 #define MI_KERNEL_BASE  0xffffffff80000000ull
 #define MI_SYSTEM_BASE  0xffffffffc0000000ull
 #define MI_SYSTEM_PAGES 0x3f000ull /* 1008 MiB */
@@ -49,3 +51,59 @@ VOID MiReleaseSystem(ULONG64 address, ULONG64 pages);
 PVOID MiMapDevice(ULONG64 physical, ULONG64 bytes); /* NULL if there is no room */
 VOID MiUnmapDevice(PVOID address, ULONG64 bytes);
 ULONG64 MiCreateStack(ULONG pages); /* returns its top; the page below it is never mapped. Bugchecks without memory */
+
+/*
+ * Pageable memory (mm/pageable.c): the paged pool and the images of drivers, each page with a record. A page of paged pool,
+ * and one of an image's sections whose names begin with PAGE, may be put out while nobody has locked it.
+ */
+#define MI_MAY_GO   1
+#define MI_OWN_WILL 2
+
+typedef struct _MI_PAGE {
+    ULONG64
+        Frame;  /* physical address of its contents: mapped while Resident, else kept aside; 0: there is no such page */
+    LONG Locks; /* while not 0 it stays */
+    UCHAR Resident;   /* TRUE: a touch finds it */
+    UCHAR Pageable;   /* MI_MAY_GO: it may be put out; MI_OWN_WILL: its section's name says so */
+    UCHAR Section;    /* of an image, 0: its headers */
+    UCHAR Protection; /* MI_PROTECTION */
+} MI_PAGE;
+C_ASSERT(sizeof(MI_PAGE) == 16);
+
+typedef struct _MI_PAGEABLE {
+    volatile ULONG64 Base; /* 0: unused; stored last */
+    ULONG64 Pages;
+    MI_PAGE *Page;
+} MI_PAGEABLE;
+
+#define MI_PAGEABLES (MAXIMUM_IMAGES + 1)
+extern MI_PAGEABLE MiPageables[MI_PAGEABLES]; /* the first is the paged pool's */
+
+/*
+ * The paging lock: over all of the above. IRQL <= DISPATCH_LEVEL in, DISPATCH_LEVEL out; spins with interrupts on, since its holder may
+ * wait for every other CPU to flush its TB.
+ */
+KIRQL MiLockPaging(VOID);
+VOID MiUnlockPaging(KIRQL irql);
+
+/* Any IRQL, no lock: a look. NULL: no page of pageable memory, or of an image that could become so, is there. */
+MI_PAGE *MiFindPage(ULONG64 address);
+BOOLEAN MiIsPageable(ULONG64 address); /* it may be put out at any moment, or is out */
+
+/* mm/pageable.c. IRQL <= DISPATCH_LEVEL, the paging lock not held. */
+BOOLEAN MiRegisterImage(ULONG64 base,
+                        ULONG64 pages); /* it is mapped; no page of it is pageable yet. FALSE: no memory */
+VOID MiDescribeSection(ULONG64 address, ULONG64 pages, MI_PROTECTION protection, ULONG number, BOOLEAN pageable);
+VOID MiReleaseImage(ULONG64 base, ULONG64 pages); /* registered or not: unmaps it, frees its pages and its addresses */
+ULONG64 MiAllocatePaged(ULONG64 pages);           /* resident, not zeroed; 0: no memory, or no such run of addresses */
+VOID MiFreePaged(ULONG64 address, ULONG64 pages);
+
+/* mm/paging.c. IRQL <= DISPATCH_LEVEL, the paging lock not held. */
+ULONG64 MiPageOut(ULONG64 address, ULONG64 bytes); /* 0, 0: all that is pageable. Returns how many pages went out */
+/* The page is resident at return and stays until it is unlocked. FALSE: it is none of pageable memory's, which is no error. */
+BOOLEAN MiLockPage(ULONG64 address);
+VOID MiUnlockPage(ULONG64 address);
+
+/* mm/paging.c. The paging lock is held. */
+VOID MiBringIn(ULONG64 address, MI_PAGE *page); /* it is out */
+VOID MiInitializePaging(VOID);                  /* from the first page that is pageable on, touches are resolved */

@@ -28,6 +28,15 @@ NTSYSAPI VOID NTAPI DirqlFreeVector(ULONG Vector);
 NTSYSAPI ULONG64 NTAPI DirqlInterruptCount(ULONG Cpu, ULONG Vector);
 
 /*
+ * Put out what is pageable in a part of memory, or all that is where Address is NULL: paged pool and sections whose names begin with
+ * PAGE, except locked pages. A touch below DISPATCH_LEVEL brings a page back, at any moment. IRQL <= DISPATCH_LEVEL; spins. Returns
+ * how many pages went out.
+ */
+NTSYSAPI ULONG64 NTAPI DirqlPageOut(PVOID Address, SIZE_T Bytes);
+/* Whether a touch would find the page there. Any IRQL; true only as long as nobody puts it out. */
+NTSYSAPI BOOLEAN NTAPI DirqlIsResident(PVOID Address);
+
+/*
  * Ask the host and spin until it has answered. Code: HOST_CALL_CODE. Any IRQL, interrupts stay as they are; one call at a time on the whole
  * machine, callers wait for each other. Value may be NULL. Returns the host's status.
  */

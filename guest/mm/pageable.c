@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What can be put out: the paged pool's addresses, handed out by pages, and the sections of drivers' images. Every page of an image
+ * has a record, because MmPageEntireDriver makes all of them pageable.
+ */
+#include "mi.h"
+
+#include "../include/mutant.h"
+#include "../ke/ki.h"
+
+#define MI_PAGED_PAGES 8192ull /* 32 MiB of addresses; half of the RAM where there is less */
+
+#define MI_RELEASE_BATCH 64 /* pages that are unmapped with one flush */
+
+MI_PAGEABLE MiPageables[MI_PAGEABLES];
+static ULONG64 MiPagedHint;
+
+/* Lock-free: an entry's Base is stored last and taken away first, and its records' memory stays readable. */
+static MI_PAGEABLE *MiFindRange(ULONG64 address) {
+    for (ULONG i = 0; i < MI_PAGEABLES; i++) {
+        MI_PAGEABLE *range = &MiPageables[i];
+        /* Acquire: pairs with the release in MiAddRange. */
+        ULONG64 base = __atomic_load_n(&range->Base, __ATOMIC_ACQUIRE);
+        if (base != 0 && address >= base && (address - base) >> PAGE_SHIFT < range->Pages) {
+            return range;
+        }
+    }
+    return NULL;
+}
+
+MI_PAGE *MiFindPage(ULONG64 address) {
+    const MI_PAGEABLE *range = MiFindRange(address);
+    return range == NULL ? NULL : &range->Page[(address - range->Base) >> PAGE_SHIFT];
+}
+
+BOOLEAN MiIsPageable(ULONG64 address) {
+    const MI_PAGE *page = MiFindPage(address);
+    return page != NULL && page->Frame != 0 && (page->Pageable & MI_MAY_GO) != 0 && page->Locks == 0;
+}
+
+static ULONG64 MiRecordPages(ULONG64 pages) {
+    return BYTES_TO_PAGES(pages * sizeof(MI_PAGE));
+}
+
+/* The paging lock is held, from here on all of it. FALSE: no memory. */
+static BOOLEAN MiAddRange(MI_PAGEABLE *range, ULONG64 base, ULONG64 pages) {
+    ULONG64 physical = MiAllocatePages(MiRecordPages(pages));
+    if (physical == 0) {
+        return FALSE;
+    }
+    range->Page = MiPhysicalToVirtual(physical);
+    RtlZeroMemory(range->Page, pages * sizeof(MI_PAGE));
+    range->Pages = pages;
+    MiInitializePaging();
+    __atomic_store_n(&range->Base, base, __ATOMIC_RELEASE);
+    return TRUE;
+}
+
+BOOLEAN MiRegisterImage(ULONG64 base, ULONG64 pages) {
+    KIRQL irql = MiLockPaging();
+    MI_PAGEABLE *range = NULL;
+    for (ULONG i = 1; i < MI_PAGEABLES && range == NULL; i++) {
+        range = MiPageables[i].Base == 0 ? &MiPageables[i] : NULL;
+    }
+    BOOLEAN added = range != NULL && MiAddRange(range, base, pages);
+    for (ULONG64 i = 0; added && i < pages; i++) {
+        range->Page[i].Resident = MiTranslate(base + (i << PAGE_SHIFT), &range->Page[i].Frame);
+    }
+    MiUnlockPaging(irql);
+    return added;
+}
+
+VOID MiDescribeSection(ULONG64 address, ULONG64 pages, MI_PROTECTION protection, ULONG number, BOOLEAN pageable) {
+    KIRQL irql = MiLockPaging();
+    for (ULONG64 i = 0; i < pages; i++) {
+        MI_PAGE *page = MiFindPage(address + (i << PAGE_SHIFT));
+        page->Protection = (UCHAR)protection;
+        page->Section = (UCHAR)number;
+        page->Pageable = pageable ? MI_MAY_GO | MI_OWN_WILL : 0;
+    }
+    MiUnlockPaging(irql);
+}
+
+VOID MiReleaseImage(ULONG64 base, ULONG64 pages) {
+    KIRQL irql = MiLockPaging();
+    MI_PAGEABLE *range = MiFindRange(base);
+    if (range != NULL) {
+        __atomic_store_n(&range->Base, 0, __ATOMIC_RELEASE);
+        for (ULONG64 i = 0; i < pages; i++) {
+            if (!range->Page[i].Resident) { /* those that are go below, with their mappings */
+                MiFreePages(range->Page[i].Frame, 1);
+            }
+        }
+        ULONG64 records;
+        MiTranslate((ULONG64)range->Page, &records);
+        MiFreePages(records, MiRecordPages(pages));
+    }
+    MiUnlockPaging(irql);
+    /* Nobody puts out what is in no range: the mappings stay as they are from here on. */
+    for (ULONG64 i = 0; i < pages; i += MI_RELEASE_BATCH) {
+        ULONG64 limit = pages - i < MI_RELEASE_BATCH ? pages : i + MI_RELEASE_BATCH;
+        ULONG64 frames[MI_RELEASE_BATCH];
+        ULONG count = 0;
+        for (ULONG64 at = i; at < limit; at++) {
+            count += MiTranslate(base + (at << PAGE_SHIFT), &frames[count]);
+        }
+        MiUnmapPages(base + (i << PAGE_SHIFT), limit - i);
+        MiFlushTb();
+        while (count != 0) {
+            MiFreePages(frames[--count], 1);
+        }
+    }
+    MiReleaseSystem(base, pages);
+}
+
+/* The paging lock is held. The first of so many pages of the paged pool that are nobody's; range->Pages: there are not. */
+static ULONG64 MiFindPaged(const MI_PAGEABLE *range, ULONG64 from, ULONG64 count) {
+    ULONG64 run = 0;
+    for (ULONG64 i = from; i < range->Pages; i++) {
+        run = range->Page[i].Frame == 0 ? run + 1 : 0;
+        if (run == count) {
+            return i + 1 - count;
+        }
+    }
+    return range->Pages;
+}
+
+/* The paging lock is held. The pages are out of every TB, or never were in one. */
+static VOID MiForgetPaged(MI_PAGEABLE *range, ULONG64 first, ULONG64 count) {
+    for (ULONG64 i = first; i < first + count; i++) {
+        MiFreePages(range->Page[i].Frame, 1);
+        range->Page[i].Frame = 0;
+        range->Page[i].Resident = FALSE;
+    }
+}
+
+/* The paging lock is held. */
+static BOOLEAN MiFillPaged(MI_PAGEABLE *range, ULONG64 first, ULONG64 count) {
+    for (ULONG64 i = first; i < first + count; i++) {
+        MI_PAGE *page = &range->Page[i];
+        ULONG64 address = range->Base + (i << PAGE_SHIFT);
+        page->Frame = MiAllocatePages(1);
+        if (page->Frame == 0 || !MiMapPages(address, page->Frame, 1, MiReadWrite)) {
+            MiUnmapPages(range->Base + (first << PAGE_SHIFT), i - first);
+            MiFlushTb();
+            MiForgetPaged(range, first, page->Frame == 0 ? i - first : i - first + 1);
+            return FALSE;
+        }
+        page->Protection = MiReadWrite;
+        page->Pageable = MI_MAY_GO | MI_OWN_WILL;
+        page->Resident = TRUE;
+    }
+    return TRUE;
+}
+
+ULONG64 MiAllocatePaged(ULONG64 pages) {
+    MI_PAGEABLE *range = &MiPageables[0];
+    ULONG64 address = 0;
+    KIRQL irql = MiLockPaging();
+    ULONG64 limit = MiTotalPageCount() / 2 < MI_PAGED_PAGES ? MiTotalPageCount() / 2 : MI_PAGED_PAGES;
+    if (range->Base != 0 || MiAddRange(range, MI_PAGED_BASE, limit)) {
+        ULONG64 first = MiFindPaged(range, MiPagedHint, pages);
+        first = first == range->Pages ? MiFindPaged(range, 0, pages) : first;
+        if (first != range->Pages && MiFillPaged(range, first, pages)) {
+            MiPagedHint = first + pages;
+            address = range->Base + (first << PAGE_SHIFT);
+        }
+    }
+    MiUnlockPaging(irql);
+    return address;
+}
+
+VOID MiFreePaged(ULONG64 address, ULONG64 pages) {
+    MI_PAGEABLE *range = &MiPageables[0];
+    KIRQL irql = MiLockPaging();
+    ULONG64 first = (address - range->Base) >> PAGE_SHIFT;
+    for (ULONG64 i = first; i < first + pages; i++) {
+        const MI_PAGE *page = &range->Page[i];
+        if (page->Locks != 0) { /* bug-check-0x4e: freed while it is locked for I/O */
+            KeBugCheckEx(PFN_LIST_CORRUPT, 0x9a, page->Frame >> PAGE_SHIFT, 0, (ULONG64)page->Locks);
+        }
+    }
+    MiUnmapPages(address, pages);
+    MiFlushTb();
+    MiForgetPaged(range, first, pages);
+    MiUnlockPaging(irql);
+}
