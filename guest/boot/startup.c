@@ -7,6 +7,7 @@
 #include "../io/iop.h"
 #include "../ke/ki.h"
 #include "../ke/spinwait.h"
+#include "../ke/timer.h"
 #include "../mm/mi.h"
 #include "../monitor/monitor.h"
 #include "../trace/trace.h"
@@ -53,6 +54,13 @@ static VOID KiCreateStacks(VOID) {
     }
 }
 
+/* The kernel writes the page where it lies in its image, drivers read it where the DDK's inline functions look. */
+static VOID KiMapSharedData(VOID) {
+    if (!MiMapPages(KI_USER_SHARED_DATA, (ULONG64)KiSharedData - MI_KERNEL_BASE, 1, MiReadOnly)) {
+        KeBugCheckEx(INSTALL_MORE_MEMORY, MiTotalPageCount(), 1, 4, 0);
+    }
+}
+
 static VOID KiCreateTraceRings(VOID) {
     ULONG records = TraceRecordsPerRing(KiProcessorCount);
     ULONG64 pages = BYTES_TO_PAGES((ULONG64)records * sizeof(TRACE_RECORD));
@@ -72,7 +80,7 @@ static VOID KiBootThread(VOID) {
     IopInitialize();
     KiStartProcessors();
     KiPublishProcessorCount();
-    HalpStartClock(KiClockPeriod100ns);
+    KiStartClock();
     KiLowerIrql(PASSIVE_LEVEL, KI_CALLER);
     _enable();
     MonitorLoop();
@@ -88,11 +96,14 @@ VOID KiSystemStartup(ULONG64 boot_block, ULONG64 pvh_start_info) {
     lapic_use(MiMapDevice(LAPIC_PHYSICAL, PAGE_SIZE));
     lapic_enable();
     ioapic_use(MiMapDevice(IOAPIC_PHYSICAL, PAGE_SIZE));
+    hpet_use(MiMapDevice(HPET_PHYSICAL, PAGE_SIZE));
     HalpInitializePci(&KiBootBlock);
+    KiMapSharedData();
     KiCreateStacks();
     KiCreateTraceRings();
     KiInitializeDpcs(KiProcessorCount);
     KiConnectDpcInterrupt();
+    KiInitializeTimers();
     KiConnectClock();
     KiConnectIpi();
     VfInitialize();

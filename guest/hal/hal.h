@@ -53,5 +53,11 @@ VOID uart_listen(USHORT port); /* once its pin is routed: a byte that came befor
 VOID uart_write(USHORT port, const UCHAR *bytes, ULONG count); /* polls; at most 16 bytes between two polls */
 BOOLEAN uart_read(USHORT port, UCHAR *byte);                   /* FALSE: nothing there */
 
+/* hal/hpet.c: one counter for all CPUs; reading it is about a microsecond. */
+VOID hpet_use(volatile VOID *registers); /* boot CPU, once: it counts from here on. Bugcheck 0x5C if there is none */
+ULONG64 HalpReadCounter(VOID);
+ULONG64 HalpCounterFrequency(VOID); /* counts a second */
+ULONG64 HalpCounterTo100ns(ULONG64 counts);
+
 /* hal/clock.c: the per-CPU tick. */
 VOID HalpStartClock(ULONG period_100ns); /* each CPU, at CLOCK_LEVEL's vector */

@@ -113,9 +113,17 @@ VOID lapic_start_others(ULONG page) {
     lapic_command(0, ICR_ALL_BUT_SELF | ICR_ASSERT | ICR_STARTUP | page);
 }
 
+/* QEMU's own local APIC, which only TCG uses, takes a count more for a period than its register says. */
+static BOOLEAN lapic_counts_one_more(VOID) {
+    ULONG a, b, c, d;
+    __asm__("cpuid" : "=a"(a), "=b"(b), "=c"(c), "=d"(d) : "a"(CPUID_HYPERVISOR), "c"(0));
+    return b == CPUID_HYPERVISOR_TCG;
+}
+
 VOID lapic_timer_periodic(ULONG vector, ULONG64 ticks) {
     BOOLEAN slow = ticks > 0xffffffffu; /* more than the register holds */
     lapic_write(LAPIC_TIMER_DIVIDE, slow ? TIMER_DIVIDE_128 : TIMER_DIVIDE_BY_1);
     lapic_write(LAPIC_LVT_TIMER, ticks == 0 ? LVT_MASKED : LVT_TIMER_PERIODIC | vector);
-    lapic_write(LAPIC_TIMER_INITIAL, (ULONG)(slow ? ticks / 128 : ticks));
+    ULONG count = (ULONG)(slow ? ticks / 128 : ticks);
+    lapic_write(LAPIC_TIMER_INITIAL, count > 1 && lapic_counts_one_more() ? count - 1 : count);
 }

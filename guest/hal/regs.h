@@ -11,6 +11,9 @@
 #define APIC_BASE_ENABLE 0x800
 #define MSR_X2APIC_FIRST 0x800 /* MSR number = this + xAPIC offset / 16 */
 
+#define CPUID_HYPERVISOR     0x40000000
+#define CPUID_HYPERVISOR_TCG 0x54474354 /* "TCGT", the first part of TCG's name in EBX */
+
 #define LAPIC_PHYSICAL      0xfee00000
 #define LAPIC_ID            0x020
 #define LAPIC_TPR           0x080
@@ -59,6 +62,15 @@
 #define IOAPIC_FIRST_PCI_PIN 16 /* q35: PIRQ A-H */
 
 #define MSI_ADDRESS 0xfee00000 /* destination APIC id at bit 12; Intel SDM 3, 10.11.1 */
+
+/* HPET: IA-PC HPET specification 1.0a, 2.3 */
+#define HPET_PHYSICAL       0xfed00000
+#define HPET_PERIOD         0x004 /* of a count, in femtoseconds */
+#define HPET_CONFIGURATION  0x010
+#define HPET_ENABLE         0x1
+#define HPET_COUNTER        0x0f0
+#define HPET_LONGEST_PERIOD 100000000 /* 100 ns */
+#define HPET_FS_PER_100NS   100000000
 
 #define UART_COM1        0x3f8
 #define UART_COM2        0x2f8

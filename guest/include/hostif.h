@@ -51,6 +51,7 @@ typedef struct _HOST_BOOT_OPTIONS {
     ULONG DpcWatchdogTicks; /* clock ticks that one DPC may take; 0: no watchdog */
     ULONG ThreadedDpcsOff;  /* 1: threaded DPCs run as ordinary ones */
     ULONG FeatureFaultCpu;  /* n: CPU n reports another feature word than it has, to prove SYS-1; 0: none */
+    ULONG64 SystemTime;     /* at the start, in 100 ns since 1601 (UTC); 0: the guest's default, 2020-01-01 */
 } HOST_BOOT_OPTIONS;
 
 /* Notification frames on the second serial port, both directions, little-endian. */
@@ -90,6 +91,7 @@ C_ASSERT(sizeof(HOST_FRAME) == 16);
  * FlushDpcs      answered when every DPC that was queued before has returned
  * Run            [0] address of a VOID routine(PVOID), [1] its argument: runs it on the boot CPU at PASSIVE_LEVEL
  *                -> [0] RUN_LEFTOVER: what it left behind, [1], [2] how much there was before and after
+ * SetSystemTime  [0] system time in 100 ns since 1601 (UTC) -> [0] what it was
  * Verifier       [0] 1: on, 0: off -> [0] what it was. Nothing of a driver runs meanwhile
  * Idle           [0] PAUSE instructions to execute before asking again (rendezvous transport)
  */
@@ -105,6 +107,7 @@ typedef enum _HOST_REQUEST_CODE {
     HostRequestFlushDpcs = 9,
     HostRequestRun = 10,
     HostRequestVerifier = 11,
+    HostRequestSetSystemTime = 12,
 } HOST_REQUEST_CODE;
 
 /* What a routine of HostRequestRun left behind that it had not found. */

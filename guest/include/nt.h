@@ -17,4 +17,5 @@
 #include "nt/system.h"
 #include "nt/text.h"
 #include "nt/threads.h"
+#include "nt/time.h"
 #include "nt/waits.h"

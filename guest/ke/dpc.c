@@ -40,7 +40,7 @@ BOOLEAN KiInDpc(const KPRCB *prcb) {
  * The shared queue: the current CPU will be available when it lowers, an idle one is so already. With no idle CPU left every
  * CPU is asked, and the first whose IRQL falls below DISPATCH_LEVEL finds the object (DPC-5, DPC-7).
  */
-static VOID KiRequestSharedDpc(VOID) {
+VOID KiRequestSharedDpc(VOID) {
     ULONG current = KiCurrentPrcb()->Number;
     ULONG after = current;
     KiRequestDpcInterrupt(current);
@@ -186,6 +186,14 @@ BOOLEAN NTAPI KeInsertQueueDpc(PRKDPC Dpc, PVOID SystemArgument1, PVOID SystemAr
     return KiInsertDpc(Dpc, NULL, SystemArgument1, SystemArgument2);
 }
 NT_EXPORT(KeInsertQueueDpc);
+
+/* A CustomTimerDpc is documented as a DpcForIsr is: the first processor that is available (TMR-8). */
+VOID KiInsertTimerDpc(PRKDPC dpc) {
+    BOOLEAN shared = (dpc->Number & 0xffu) == 0 && dpc->Type == KI_DPC_OBJECT &&
+        HostBootOptions.DpcPlacement == DpcPlacementByRoutine &&
+        !MUTANT(TimerDpcStaysHere, "TMR-8", "a timer's DPC waits for the CPU that found the timer due");
+    KiInsertDpc(dpc, shared ? &KiSharedDpcQueue : NULL, NULL, NULL);
+}
 
 BOOLEAN NTAPI KeRemoveQueueDpc(PRKDPC Dpc) {
     for (;;) {

@@ -45,6 +45,9 @@ VOID KiInitializeDpcs(ULONG processors); /* boot CPU, before the others start, a
 /* queue: the one to use; NULL: the one that the object's target and the placement policy say. Any IRQL. */
 BOOLEAN KiInsertDpc(PRKDPC dpc, KI_DPC_QUEUE *queue, PVOID argument1, PVOID argument2);
 
+VOID KiInsertTimerDpc(PRKDPC dpc); /* any IRQL */
+VOID KiRequestSharedDpc(VOID);     /* any IRQL: the first CPU available looks for work of DISPATCH_LEVEL */
+
 /* ke/dpcrun.c */
 VOID KiConnectDpcInterrupt(VOID);
 BOOLEAN KiRequestDpcInterrupt(ULONG cpu); /* any IRQL; FALSE: it had been asked for and has not come yet */

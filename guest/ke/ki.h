@@ -199,6 +199,7 @@ VOID KiPublishProcessorCount(VOID);
 
 /* ke/clock.c */
 VOID KiConnectClock(VOID);
+VOID KiStartClock(VOID); /* boot CPU, at CLOCK_LEVEL or above: time and its ticks begin */
 extern ULONG KiClockPeriod100ns;
 
 /* ke/raise.c: the exception `status`, which happened at `address`. Any IRQL. */

@@ -118,7 +118,7 @@ def qemu_argv(
     Returns:
         The arguments, the program first.
     """
-    board = "q35,memory-backend=ram,sata=off,smbus=off,hpet=off,vmport=off,i8042=off"
+    board = "q35,memory-backend=ram,sata=off,smbus=off,hpet=on,vmport=off,i8042=off"
     argv = [binary, "-nodefaults", "-no-user-config", "-display", "none", "-machine", board]
     argv += _ACCELERATOR[config.mode]
     argv += ["-smp", str(config.cpus), "-m", f"{config.ram_bytes // MIB}M"]
