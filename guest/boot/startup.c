@@ -5,15 +5,15 @@
 #include "../hal/hal.h"
 #include "../hal/regs.h"
 #include "../io/iop.h"
-#include "../ke/ki.h"
+#include "../ke/dispatcher.h"
 #include "../ke/spinwait.h"
 #include "../ke/timer.h"
 #include "../mm/mi.h"
 #include "../monitor/monitor.h"
+#include "../ps/ps.h"
 #include "../trace/trace.h"
 #include "../verifier/vf.h"
 
-#define KI_STACK_PAGES           8
 #define KI_EMERGENCY_STACK_PAGES 2
 
 HOST_BOOT_OPTIONS HostBootOptions __attribute__((section(".hostoptions,\"aw\",@nobits#")));
@@ -46,8 +46,7 @@ static VOID KiTakeBootOptions(VOID) {
 
 static VOID KiCreateStacks(VOID) {
     for (ULONG cpu = 0; cpu < KiProcessorCount; cpu++) {
-        KiPcr[cpu].Prcb.StackTop = MiCreateStack(KI_STACK_PAGES);
-        KiPcr[cpu].Prcb.DpcStackTop = MiCreateStack(KI_STACK_PAGES);
+        KiPcr[cpu].Prcb.StackTop = MiCreateStack(KI_THREAD_STACK_PAGES);
         for (ULONG i = 0; i < KI_EMERGENCY_STACKS; i++) {
             KiSetEmergencyStack(cpu, i, MiCreateStack(KI_EMERGENCY_STACK_PAGES));
         }
@@ -75,7 +74,7 @@ static VOID KiCreateTraceRings(VOID) {
     TraceStart(KiProcessorCount);
 }
 
-/* On the boot CPU's own guarded stack. */
+/* On the boot CPU's own guarded stack: what becomes its idle thread. */
 static VOID KiBootThread(VOID) {
     IopInitialize();
     KiStartProcessors();
@@ -83,7 +82,9 @@ static VOID KiBootThread(VOID) {
     KiStartClock();
     KiLowerIrql(PASSIVE_LEVEL, KI_CALLER);
     _enable();
-    MonitorLoop();
+    PsStartProcessorThreads();
+    MonitorStart();
+    KiIdleLoop();
 }
 
 VOID KiSystemStartup(ULONG64 boot_block, ULONG64 pvh_start_info) {
@@ -102,6 +103,8 @@ VOID KiSystemStartup(ULONG64 boot_block, ULONG64 pvh_start_info) {
     KiCreateStacks();
     KiCreateTraceRings();
     KiInitializeDpcs(KiProcessorCount);
+    KiInitializeTimers();
+    KiInitializeScheduler();
     KiConnectDpcInterrupt();
     KiInitializeTimers();
     KiConnectClock();

@@ -89,7 +89,8 @@ C_ASSERT(sizeof(HOST_FRAME) == 16);
  * TimeSync       [0] pairs wanted -> [0] pairs written to the buffer as {ULONG64 Host, Tsc}
  * Retarget       [0] PCI location, [1] first CPU: message n goes to CPU (first + n) modulo the number of CPUs
  * FlushDpcs      answered when every DPC that was queued before has returned
- * Run            [0] address of a VOID routine(PVOID), [1] its argument: runs it on the boot CPU at PASSIVE_LEVEL
+ * Run            [0] address of a VOID routine(PVOID), [1] its argument: runs it at PASSIVE_LEVEL in a thread of its own on
+ *                the boot CPU
  *                -> [0] RUN_LEFTOVER: what it left behind, [1], [2] how much there was before and after
  * SetSystemTime  [0] system time in 100 ns since 1601 (UTC) -> [0] what it was
  * Verifier       [0] 1: on, 0: off -> [0] what it was. Nothing of a driver runs meanwhile
@@ -118,6 +119,10 @@ typedef enum _RUN_LEFTOVER {
     RunLeftInterrupts = 3, /* interrupt objects connected */
     RunLeftVectors = 4,    /* vectors allocated */
     RunLeftWork = 5,       /* [1] is 0, [2] the number of a CPU that still runs what it started there */
+    RunLeftThreads = 6,    /* threads that have not ended */
+    RunLeftTimers = 7,     /* timers that are set */
+    RunLeftHandles = 8,    /* handles that are open */
+    RunLeftMutexes = 9,    /* [1] is 0, [2] mutexes that its own thread still owned */
 } RUN_LEFTOVER;
 
 typedef struct _HOST_REQUEST {

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "nt/apc.h"
 #include "nt/dpc.h"
 #include "nt/exceptions.h"
 #include "nt/interrupts.h"

@@ -55,7 +55,7 @@ typedef enum _TRACE_EVENT {
     TraceInterruptActive = 43,    /* KINTERRUPT; 1: active, 0: inactive from now on */
     TraceThreadSwitch =
         44, /* KTHREAD that runs from here on; what the one before does: KI_THREAD_STATE | its priority << 8 |
-                               the new one's priority << 16. DISPATCH_LEVEL, dispatcher lock held, the CPU is the new thread's */
+                               the new one's priority << 16. DISPATCH_LEVEL, under the dispatcher lock; the CPU is the new thread's */
     TraceThreadReady =
         45, /* KTHREAD; CPU that it is to run on | priority << 8 | 1 << 16 if it is to run there at once */
     TraceThreadCreate = 46, /* KTHREAD; start routine */

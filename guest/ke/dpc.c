@@ -11,8 +11,6 @@
 #include "ki.h"
 
 KI_DPC_QUEUE KiSharedDpcQueue;
-KTHREAD KiInitialThreads[MAXIMUM_CPUS];
-KTHREAD KiDpcThreads[MAXIMUM_CPUS];
 
 static VOID KiInitializeDpcQueue(KI_DPC_QUEUE *queue, ULONG cpu) {
     InitializeListHead(&queue->List);
@@ -25,15 +23,11 @@ VOID KiInitializeDpcs(ULONG processors) {
         PKPRCB prcb = &KiPcr[i].Prcb;
         KiInitializeDpcQueue(&prcb->DpcQueue, i);
         KiInitializeDpcQueue(&prcb->ThreadedDpcQueue, i);
-        KiInitialThreads[i].Processor = KiDpcThreads[i].Processor = i;
-        KiInitialThreads[i].StackTop = prcb->StackTop;
-        KiDpcThreads[i].StackTop = prcb->DpcStackTop;
-        prcb->CurrentThread = &KiInitialThreads[i];
     }
 }
 
 BOOLEAN KiInDpc(const KPRCB *prcb) {
-    return prcb->DpcRoutineActive || prcb->CurrentThreadedDpc != NULL;
+    return prcb->DpcRoutineActive || (prcb->CurrentThread == prcb->DpcThread && prcb->CurrentThreadedDpc != NULL);
 }
 
 /*

@@ -40,8 +40,7 @@ typedef struct _KPRCB KPRCB, *PKPRCB;
 
 /* ke/dpc.c */
 extern KI_DPC_QUEUE KiSharedDpcQueue;
-extern KTHREAD KiInitialThreads[], KiDpcThreads[];
-VOID KiInitializeDpcs(ULONG processors); /* boot CPU, before the others start, after their stacks are made */
+VOID KiInitializeDpcs(ULONG processors); /* boot CPU, before the others start */
 /* queue: the one to use; NULL: the one that the object's target and the placement policy say. Any IRQL. */
 BOOLEAN KiInsertDpc(PRKDPC dpc, KI_DPC_QUEUE *queue, PVOID argument1, PVOID argument2);
 
@@ -56,11 +55,12 @@ BOOLEAN KiTakeDpc(KI_DPC_QUEUE *queue, KIRQL irql, KI_DPC_CALL *call);
 VOID KiClockTickDpcs(PKPRCB prcb); /* CLOCK_LEVEL: sees to what importance has left waiting, then to the watchdog */
 ULONG KiDpcRate(const KI_DPC_QUEUE *queue);
 
-/* ke/dpcflush.c: DISPATCH_LEVEL, after the record of its end; a flush that waits for this one goes on. */
+/* ke/dpcflush.c: after the record of its end; a flush that waits for this one goes on. */
 VOID KiDpcHasEnded(const KI_DPC_CALL *call);
 
-/* ke/threadeddpc.c: DISPATCH_LEVEL, in the DPC interrupt, when no ordinary DPC is left. */
-VOID KiRunThreadedDpcs(PKPRCB prcb);
+/* ke/threadeddpc.c */
+VOID KiDpcThread(PVOID context);   /* the thread's start routine; context: KPRCB */
+VOID KiWakeDpcThread(PKPRCB prcb); /* DISPATCH_LEVEL, in the DPC interrupt, when no ordinary DPC is left */
 
 /* ke/dpcwatchdog.c. CLOCK_LEVEL */
 VOID KiTickDpcWatchdog(PKPRCB prcb);

@@ -36,12 +36,12 @@ static VOID KiInsertMarker(PKDPC marker, KI_DPC_QUEUE *queue, volatile LONG *pas
 }
 
 /*
- * Whether a CPU has threaded DPCs, waiting or running. Its thread is the current one before it takes one off the queue:
- * with an empty queue seen first (acquire) and another thread then, all that was ever queued has returned.
+ * Whether a CPU has threaded DPCs, waiting or running. Its thread says that it is active before it takes one off the queue:
+ * with an empty queue seen first (acquire) and no active thread then, all that was ever queued has returned.
  */
 static BOOLEAN KiHasThreadedDpcs(const KPRCB *prcb) {
     return __atomic_load_n(&prcb->ThreadedDpcQueue.Depth, __ATOMIC_ACQUIRE) != 0 ||
-        __atomic_load_n(&prcb->CurrentThread, __ATOMIC_ACQUIRE) == &KiDpcThreads[prcb->Number];
+        __atomic_load_n(&prcb->ThreadedDpcActive, __ATOMIC_ACQUIRE) != FALSE;
 }
 
 static VOID KiFlushOrdinary(VOID) {

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Running DPCs: the DPC software interrupt, which stays pending in the local APIC behind CR8 and drains the queues when
- * the IRQL falls below DISPATCH_LEVEL; nothing polls. And the clock tick, which sees to what importance has left waiting.
+ * The DISPATCH software interrupt, which stays pending in the local APIC behind CR8 until the IRQL falls below
+ * DISPATCH_LEVEL; nothing polls. It expires timers and drains the DPC queues; what it interrupted may then have to give way
+ * to another thread (ke/scheduler.c). And the clock tick, which sees to what importance has left waiting.
  */
 #include "../hal/hal.h"
 #include "../include/mutant.h"
-#include "ki.h"
+#include "dispatcher.h"
 #include "verify.h"
 
 /* Once until it has come: the flag is cleared before the queues are looked at. */
@@ -103,9 +104,10 @@ static VOID KiDpcInterrupt(KI_TRAP_FRAME *frame, PVOID context) {
     prcb->DispatchTicks = 0; /* that it came shows that the IRQL was below DISPATCH_LEVEL */
     /* Sequentially consistent, and before the queues are read: a request made after this sends another interrupt. */
     __atomic_store_n(&prcb->DpcRequested, 0, __ATOMIC_SEQ_CST);
+    KiExpireTimers();
     while (KiRunDpc(prcb, &prcb->DpcQueue) || KiRunDpc(prcb, &KiSharedDpcQueue)) {
     }
-    KiRunThreadedDpcs(prcb);
+    KiWakeDpcThread(prcb);
 }
 
 VOID KiConnectDpcInterrupt(VOID) {

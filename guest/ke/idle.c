@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Idle CPUs. A CPU marks itself idle with interrupts off and then executes STI; HLT: the STI holds interrupts back for one
- * instruction, so nothing can arrive between the last look and the halt (Intel SDM 2, STI). Any interrupt unmarks it.
+ * instruction, so nothing can arrive between the last look and the halt (Intel SDM 2, STI). Any interrupt unmarks it. A thread
+ * that is to run takes the CPU from the idle one as from any other: at the end of the DISPATCH software interrupt.
  */
 #include "ki.h"
 
@@ -40,7 +41,7 @@ VOID KiIdleLoop(VOID) {
         _disable();
         if (KiHasWork()) { /* what comes after this look sends an interrupt, which ends the halt at once */
             _enable();
-            KiRunWork();
+            KiStartWork();
         } else {
             KiWaitForInterrupt();
         }

@@ -54,8 +54,7 @@ struct _KPRCB {
     volatile LONG DpcRoutineActive; /* a DPC routine is running on this CPU */
     KI_TRAP_FRAME *InterruptFrame;  /* innermost interrupt, NULL when none is being served */
     PKDPC CurrentDpc;
-    ULONG64 StackTop;           /* of the idle (on CPU 0: boot) thread */
-    ULONG64 DpcStackTop;        /* of the thread that runs threaded DPCs */
+    ULONG64 StackTop;           /* of the idle thread */
     volatile LONG DpcRequested; /* a DPC software interrupt is on its way to this CPU */
     volatile LONG64 InterruptCount;
     volatile LONG64 DpcCount;
@@ -66,17 +65,25 @@ struct _KPRCB {
     volatile LONG64 SpinCount; /* looks at a spin lock that was not free yet */
     volatile LONG Running;     /* this CPU has finished its start */
     KI_DESCRIPTORS *Descriptors;
-    DIRQL_WORK_ROUTINE *WorkRoutine; /* what this CPU's idle loop is to call (ke/work.c) */
+    DIRQL_WORK_ROUTINE *WorkRoutine; /* what this CPU's work thread is to call (ke/work.c) */
     PVOID WorkContext;
     const volatile VOID
         *volatile AwaitedWord; /* what this CPU halts for, or is about to (ke/spinwait.c); NULL: nothing */
     volatile ULONG64 AwaitedPlace;
-    volatile LONG WorkBusy;   /* from DirqlStartOn until the routine has returned */
-    PKDPC CurrentThreadedDpc; /* running, or preempted by an ordinary one */
-    ULONG DpcTicks;           /* clock ticks that the current DPC's routine has run for */
-    ULONG DispatchTicks;      /* clock ticks in a row that found this CPU at DISPATCH_LEVEL or above */
+    volatile LONG WorkBusy;          /* from DirqlStartOn until the routine has returned */
+    PKDPC CurrentThreadedDpc;        /* that its DPC thread runs, whatever has the CPU at the moment */
+    volatile LONG ThreadedDpcActive; /* the DPC thread is out of its park: it runs one or is about to look for one */
+    ULONG DpcTicks;                  /* clock ticks that the current DPC's routine has run for */
+    ULONG DispatchTicks;             /* clock ticks in a row that found this CPU at DISPATCH_LEVEL or above */
     __attribute__((aligned(KI_CACHE_LINE))) KI_DPC_QUEUE DpcQueue;
     KI_DPC_QUEUE ThreadedDpcQueue;
+    /* The dispatcher's (dispatcher.h). */
+    __attribute__((aligned(KI_CACHE_LINE))) PKTHREAD volatile NextThread; /* that follows the current one */
+    PKTHREAD IdleThread, DpcThread, WorkThread;
+    PKTHREAD DeadThread;         /* the one that ended here and has just been left */
+    volatile BOOLEAN QuantumEnd; /* the current thread has used its turn up */
+    ULONG ReadySummary;          /* bit n: ReadyList[n] is not empty */
+    LIST_ENTRY ReadyList[KI_PRIORITIES];
 };
 
 #define KPCR_PRCB_OFFSET 0x180
@@ -180,14 +187,15 @@ VOID KiCallOthers(KI_IPI_ROUTINE *routine, PVOID context); /* any number of call
 
 /* ke/idle.c */
 VOID KiIdleLoop(VOID) __attribute__((noreturn));
-/* PASSIVE_LEVEL, interrupts off (on again at return): idle until something happens. Out of line: one place for gdb. */
+/* The idle thread, PASSIVE_LEVEL, interrupts off (on again at return): until something happens. Out of line: one place for gdb. */
 VOID KiWaitForInterrupt(VOID) __attribute__((noinline));
 BOOLEAN KiLeaveIdle(ULONG number);                    /* interrupt entry: TRUE if the CPU was marked idle */
 ULONG KiFindIdleProcessor(ULONG except, ULONG after); /* an idle CPU other than `after`, DPC_ANY_CPU if none */
 
-/* ke/work.c: routines that idle loops call. */
-BOOLEAN KiHasWork(VOID); /* this CPU */
-VOID KiRunWork(VOID);    /* PASSIVE_LEVEL, interrupts on */
+/* ke/work.c: a thread for each CPU that runs what DirqlStartOn asks for. */
+VOID KiWorkThread(PVOID context); /* its start routine; context: KPRCB */
+BOOLEAN KiHasWork(VOID);          /* this CPU */
+VOID KiStartWork(VOID);           /* the idle loop, interrupts on: wakes the thread */
 BOOLEAN KiIsWorking(ULONG cpu);
 
 /* ke/print.c. Any IRQL; takes the console's lock at HIGH_LEVEL; never from an NMI. */

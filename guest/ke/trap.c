@@ -4,8 +4,8 @@
  * and restores the interrupted IRQL exactly (spec IRQL-6); an exception becomes its bugcheck.
  */
 #include "../include/mutant.h"
+#include "dispatcher.h"
 #include "frame.h"
-#include "ki.h"
 
 #include "../hal/hal.h"
 #include "../trace/trace.h"
@@ -168,6 +168,12 @@ static VOID KiInterrupt(KI_TRAP_FRAME *frame) {
                                                                                              : frame->PreviousIrql);
     trace(TraceInterruptExit, what, frame->Rip);
     prcb->InterruptFrame = frame->Previous;
+    /* The interrupt is over; what it asked for takes place in the thread that it interrupted, maybe on another CPU in the end. */
+    if (vector == DPC_VECTOR && KiWantsSwitch(prcb)) {
+        KiPreempt((KIRQL)frame->PreviousIrql);
+    } else if (vector == APC_VECTOR) {
+        KiDeliverApcs((KIRQL)frame->PreviousIrql);
+    }
 }
 
 VOID KiDispatchTrap(KI_TRAP_FRAME *frame) {

@@ -1,26 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Processor work: a routine that another CPU's idle loop calls at PASSIVE_LEVEL, one for each CPU at a time. It is how the
- * boot CPU has something done in no DPC and no interrupt elsewhere.
+ * Processor work: a routine that a thread of a given CPU calls, one for each CPU at a time. It is how something is done in no DPC
+ * and no interrupt elsewhere. It is asked for at any IRQL, so the request is a flag and an interrupt that only ends a halt;
+ * the idle loop then wakes the thread.
  */
-#include "ki.h"
+#include "dispatcher.h"
 
 #include "../hal/hal.h"
-#include "../trace/trace.h"
 
 BOOLEAN KiHasWork(VOID) {
-    /* Relaxed: only this CPU takes the routine, and KiRunWork orders what comes with it. */
+    /* Relaxed: only this CPU takes the routine, and KiWorkThread orders what comes with it. */
     return __atomic_load_n(&KiCurrentPrcb()->WorkRoutine, __ATOMIC_RELAXED) != NULL;
 }
 
-VOID KiRunWork(VOID) {
-    PKPRCB prcb = KiCurrentPrcb();
-    /* Acquire: pairs with the release in DirqlStartOn, so the context is there. */
-    DIRQL_WORK_ROUTINE *routine = __atomic_load_n(&prcb->WorkRoutine, __ATOMIC_ACQUIRE);
-    prcb->WorkRoutine = NULL;
-    routine(prcb->WorkContext);
-    /* Release: whoever sees the CPU free sees what the routine did. */
-    __atomic_store_n(&prcb->WorkBusy, FALSE, __ATOMIC_RELEASE);
+VOID KiStartWork(VOID) {
+    KiUnpark(KiCurrentPrcb()->WorkThread, 0);
+}
+
+VOID KiWorkThread(PVOID context) {
+    PKPRCB prcb = context;
+    for (;;) {
+        /* Acquire: pairs with the release in DirqlStartOn, so the context is there. */
+        DIRQL_WORK_ROUTINE *routine = __atomic_load_n(&prcb->WorkRoutine, __ATOMIC_ACQUIRE);
+        if (routine != NULL) {
+            prcb->WorkRoutine = NULL;
+            routine(prcb->WorkContext);
+            /* Release: whoever sees the CPU free sees what the routine did. */
+            __atomic_store_n(&prcb->WorkBusy, FALSE, __ATOMIC_RELEASE);
+        } else {
+            KiPark();
+        }
+    }
 }
 
 BOOLEAN KiIsWorking(ULONG cpu) {

@@ -50,7 +50,8 @@ ULONG64 MiReserveSystem(ULONG64 pages); /* addresses only; 0 if there are none l
 VOID MiReleaseSystem(ULONG64 address, ULONG64 pages);
 PVOID MiMapDevice(ULONG64 physical, ULONG64 bytes); /* NULL if there is no room */
 VOID MiUnmapDevice(PVOID address, ULONG64 bytes);
-ULONG64 MiCreateStack(ULONG pages); /* returns its top; the page below it is never mapped. Bugchecks without memory */
+ULONG64 MiTryCreateStack(ULONG pages); /* returns its top; the page below it is never mapped. 0: no memory */
+ULONG64 MiCreateStack(ULONG pages);    /* the same; bugchecks without memory */
 
 /*
  * Pageable memory (mm/pageable.c): the paged pool and the images of drivers, each page with a record. A page of paged pool,

@@ -74,13 +74,28 @@ VOID MiUnmapDevice(PVOID address, ULONG64 bytes) {
     MiReleaseSystem((ULONG64)address - offset, pages);
 }
 
-ULONG64 MiCreateStack(ULONG pages) {
+ULONG64 MiTryCreateStack(ULONG pages) {
     ULONG64 guard = MiReserveSystem(pages + 1);
-    ULONG64 physical = MiAllocatePages(pages);
-    if (guard == 0 || physical == 0 || !MiMapPages(guard + PAGE_SIZE, physical, pages, MiReadWrite)) {
+    ULONG64 physical = guard != 0 ? MiAllocatePages(pages) : 0;
+    if (physical != 0 && MiMapPages(guard + PAGE_SIZE, physical, pages, MiReadWrite)) {
+        return guard + PAGE_SIZE + ((ULONG64)pages << PAGE_SHIFT);
+    }
+    if (physical != 0) {
+        MiUnmapPages(guard + PAGE_SIZE, pages);
+        MiFreePages(physical, pages);
+    }
+    if (guard != 0) {
+        MiReleaseSystem(guard, pages + 1);
+    }
+    return 0;
+}
+
+ULONG64 MiCreateStack(ULONG pages) {
+    ULONG64 top = MiTryCreateStack(pages);
+    if (top == 0) {
         KeBugCheckEx(INSTALL_MORE_MEMORY, MiTotalPageCount(), pages, 3, 0);
     }
-    return guard + PAGE_SIZE + ((ULONG64)pages << PAGE_SHIFT);
+    return top;
 }
 
 PVOID NTAPI MmMapIoSpace(PHYSICAL_ADDRESS PhysicalAddress, SIZE_T NumberOfBytes, MEMORY_CACHING_TYPE CacheType) {

@@ -25,6 +25,7 @@ static VOID ConsoleInterrupt(KI_TRAP_FRAME *frame, PVOID context) {
             ConsoleHead++;
         }
     }
+    MonitorConsoleArrived();
 }
 
 VOID ConsoleInitialize(VOID) {
@@ -32,10 +33,6 @@ VOID ConsoleInitialize(VOID) {
     KiConnectVector(CONSOLE_VECTOR, ConsoleInterrupt, NULL, FALSE);
     ioapic_route(UART_COM1_PIN, CONSOLE_VECTOR, KiPcr[0].Prcb.ApicId, FALSE);
     uart_listen(UART_COM1);
-}
-
-BOOLEAN ConsolePending(VOID) {
-    return ConsoleHead != ConsoleTail;
 }
 
 static VOID ConsoleTake(char c) {

@@ -23,7 +23,7 @@
 HOST_MAILBOX HostMailbox;
 
 static volatile ULONG *RendezvousRegister;
-static volatile ULONG HostPendingSequence; /* 0: none. Written by the interrupt, taken by the boot CPU's loop */
+static volatile ULONG HostPendingSequence; /* 0: none. Written by the interrupt, taken by the thread that serves it */
 
 static struct {
     UCHAR Bytes[sizeof(HOST_FRAME)];
@@ -49,6 +49,7 @@ static VOID HostLinkInterrupt(KI_TRAP_FRAME *trap, PVOID context) {
         if (HostFrameIsGood(&frame)) {
             if (frame.Type == HostFrameRequest) {
                 HostPendingSequence = frame.Sequence;
+                MonitorHostArrived();
             }
             HostIncoming.Count = 0;
         } else {
@@ -80,10 +81,6 @@ VOID HostLinkInitialize(VOID) {
 
 BOOLEAN HostLinkIsRendezvous(VOID) {
     return RendezvousRegister != NULL;
-}
-
-BOOLEAN HostLinkPending(VOID) {
-    return HostPendingSequence != 0;
 }
 
 VOID HostLinkSend(HOST_FRAME_TYPE type, ULONG sequence) {
@@ -143,6 +140,9 @@ VOID HostLinkServe(VOID) {
     } else {
         sequence = HostPendingSequence;
         HostPendingSequence = 0;
+        if (sequence == 0) {
+            return;
+        }
     }
     HOST_REQUEST request = HostMailbox.Request;
     if (request.Sequence != sequence) {

@@ -4,13 +4,15 @@
 
 #include "../include/hostif.h"
 
-VOID MonitorInitialize(VOID);                     /* boot CPU, once, before interrupts are on */
-VOID MonitorLoop(VOID) __attribute__((noreturn)); /* the boot CPU's work at PASSIVE_LEVEL: requests and console lines */
+/* monitor/services.c */
+VOID MonitorInitialize(VOID);     /* boot CPU, once, before interrupts are on */
+VOID MonitorStart(VOID);          /* PASSIVE_LEVEL, once: the threads that serve requests and console lines */
+VOID MonitorHostArrived(VOID);    /* any IRQL: word of a request has come */
+VOID MonitorConsoleArrived(VOID); /* any IRQL: so has input */
 
 /* monitor/hostlink.c */
 VOID HostLinkInitialize(VOID);
-BOOLEAN HostLinkPending(VOID); /* a request waits in the mailbox */
-VOID HostLinkServe(VOID);      /* PASSIVE_LEVEL: takes the request that waits, or (rendezvous) asks for one */
+VOID HostLinkServe(VOID); /* PASSIVE_LEVEL: takes the request that waits, if any, or (rendezvous) asks for one */
 BOOLEAN HostLinkIsRendezvous(VOID);
 VOID HostLinkSend(HOST_FRAME_TYPE type, ULONG sequence);
 
@@ -22,7 +24,6 @@ VOID HostExecute(const HOST_REQUEST *request, HOST_REPLY *reply);
 
 /* monitor/console.c */
 VOID ConsoleInitialize(VOID);
-BOOLEAN ConsolePending(VOID);
 VOID ConsoleServe(VOID); /* PASSIVE_LEVEL: runs the lines that are complete */
 
 /* monitor/commands.c. PASSIVE_LEVEL. line: NUL-terminated, changed by the call. */

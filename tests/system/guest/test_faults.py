@@ -102,7 +102,7 @@ def test_a_fault_in_a_driver(
     assert state.stack[0].startswith("fault.sys!FaultDo+")  # a call at a routine's end is a call like any other
     root = "fault.sys!FaultAddDevice+" if cpu == 0 else "dirql-guest.elf!KiRunDpc+"
     assert any(frame.startswith(root) for frame in state.stack)
-    assert any("dirql-guest.elf!MonitorLoop+" in frame for frame in error.cpus[0].stack)
+    assert any("dirql-guest.elf!HostLinkServe+" in frame for frame in error.cpus[0].stack)
     assert f"bugcheck {code:#x}" in error.message
     assert f"on CPU {cpu}" in error.message
 
