@@ -6,6 +6,7 @@
 #include "dispatcher.h"
 #include "frame.h"
 
+#include "../hal/hal.h"
 #include "../include/mutant.h"
 
 #define KI_INITIAL_MXCSR 0x1f80 /* all exceptions masked, round to nearest */
@@ -88,6 +89,9 @@ VOID KiThreadBegins(VOID) __attribute__((noreturn));
 /* From KiThreadEntry: DISPATCH_LEVEL, with the dispatcher lock of the thread that was left. */
 VOID KiThreadBegins(VOID) {
     PKTHREAD thread = KiCurrentThread();
+    if (thread->Apc.Pending) { /* queued before it ran for the first time */
+        lapic_self(APC_VECTOR);
+    }
     KiReleaseDispatcher(PASSIVE_LEVEL);
     thread->StartRoutine(thread->StartContext);
     KiExitThread(STATUS_SUCCESS);

@@ -155,7 +155,9 @@ static VOID KiInterrupt(KI_TRAP_FRAME *frame) {
             lapic_eoi();
             acknowledge = FALSE;
         }
-        if (!MUTANT(InterruptsStayOff, "IRQL-7", "interrupts are off while an interrupt is served")) {
+        /* Below DISPATCH_LEVEL the thread could leave this CPU: what is to be done there comes when the interrupt is over. */
+        if (VECTOR_IRQL(vector) >= DISPATCH_LEVEL &&
+            !MUTANT(InterruptsStayOff, "IRQL-7", "interrupts are off while an interrupt is served")) {
             _enable();
         }
         routine(frame, handler->Context);
