@@ -210,12 +210,24 @@ typedef struct _KI_BUGCHECK_CPU {
     ULONG64 Rip, Rflags, Cr0, Cr2, Cr3, Cr4, Cr8;
 } KI_BUGCHECK_CPU;
 
+typedef enum _KI_ACCESS {
+    KiAccessNone = 0, /* it is about no access to memory */
+    KiAccessRead = 1,
+    KiAccessWrite = 2,
+    KiAccessExecute = 3,
+} KI_ACCESS;
+
 typedef struct _KI_BUGCHECK_DATA {
     ULONG64 Code;
     ULONG64 Parameter[4];
     volatile ULONG64 Flag; /* KI_BUGCHECK_FLAG once everything here is complete */
     ULONG64 Processor;     /* the CPU that called KeBugCheckEx */
     ULONG64 ProcessorCount;
+    ULONG64 Access;   /* KI_ACCESS: what the instruction at that CPU's Rip tried */
+    ULONG64 Address;  /* and with which memory */
+    const char *Text; /* what the code does not say; NULL: nothing */
+    ULONG64 Again;    /* the code of a fault that came while this bugcheck was under way on its own CPU; 0: none */
+    ULONG64 AgainInstruction; /* and where that was */
     KI_BUGCHECK_CPU Cpu[MAXIMUM_CPUS];
 } KI_BUGCHECK_DATA;
 

@@ -2,6 +2,7 @@
 /*
  * KeBugCheckEx: stops every other CPU by NMI, saves all CPUs' registers in KiBugCheckData (include/hostif.h), raises the
  * flag there, tells the host and ends the machine. The first caller wins; a CPU that comes second is frozen like the rest.
+ * A fault of the winner itself on this way is noted beside what it was about to tell, and the machine ends at once.
  */
 #include "ki.h"
 
@@ -65,31 +66,55 @@ static VOID KiFreezeOthers(PKPRCB prcb) {
     }
 }
 
-VOID KiBugCheckFrame(ULONG code, ULONG64 p1, ULONG64 p2, ULONG64 p3, ULONG64 p4, KI_TRAP_FRAME *frame) {
-    PKPRCB prcb = KiCurrentPrcb();
-    ULONG nobody = 0;
-    _disable();
-    if (!__atomic_compare_exchange_n(&KiBugCheckOwner, &nobody, prcb->Number + 1, FALSE, __ATOMIC_ACQ_REL,
-                                     __ATOMIC_ACQUIRE)) {
-        for (;;) { /* somebody else's bugcheck is under way, or ours failed: its NMI has come or will */
-            __asm__ volatile("hlt" : : : "memory");
-        }
-    }
-    KiBugCheckData.Code = code;
-    KiBugCheckData.Parameter[0] = p1;
-    KiBugCheckData.Parameter[1] = p2;
-    KiBugCheckData.Parameter[2] = p3;
-    KiBugCheckData.Parameter[3] = p4;
-    KiBugCheckData.Processor = prcb->Number;
-    KiBugCheckData.ProcessorCount = KiProcessorCount;
-    KiSaveFrame(&KiBugCheckData.Cpu[prcb->Number], frame);
-    KiFreezeOthers(prcb);
+static VOID KiTellAndEnd(VOID) __attribute__((noreturn));
+
+static VOID KiTellAndEnd(VOID) {
     __atomic_store_n(&KiBugCheckData.Flag, KI_BUGCHECK_FLAG, __ATOMIC_RELEASE);
-    if (KiReportBugCheck != NULL) {
-        KiReportBugCheck(code);
+    if (KiReportBugCheck != NULL && KiBugCheckData.Again == 0) {
+        KiReportBugCheck((ULONG)KiBugCheckData.Code);
     }
     __outbyte(PVPANIC_PORT, PVPANIC_PANICKED); /* pauses the machine where the harness asked for that */
     KiEndMachine(HostExitBugCheck);
+}
+
+/* Returns only to the first caller of all. */
+static VOID KiClaimBugCheck(ULONG code, const KI_TRAP_FRAME *frame) {
+    ULONG self = KiCurrentPrcb()->Number + 1;
+    ULONG owner = 0;
+    _disable();
+    if (__atomic_compare_exchange_n(&KiBugCheckOwner, &owner, self, FALSE, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+        return;
+    }
+    if (owner == self) {
+        if (KiBugCheckData.Again == 0) {
+            KiBugCheckData.Again = code;
+            KiBugCheckData.AgainInstruction = frame->Rip;
+        }
+        KiTellAndEnd();
+    }
+    for (;;) { /* somebody else's bugcheck is under way: its NMI has come or will */
+        __asm__ volatile("hlt" : : : "memory");
+    }
+}
+
+VOID KiBugCheckCause(const KI_CAUSE *cause, KI_TRAP_FRAME *frame) {
+    PKPRCB prcb = KiCurrentPrcb();
+    KiClaimBugCheck(cause->Code, frame);
+    KiBugCheckData.Code = cause->Code;
+    RtlCopyMemory(KiBugCheckData.Parameter, cause->Parameter, sizeof cause->Parameter);
+    KiBugCheckData.Processor = prcb->Number;
+    KiBugCheckData.ProcessorCount = KiProcessorCount;
+    KiBugCheckData.Access = cause->Access;
+    KiBugCheckData.Address = cause->Address;
+    KiBugCheckData.Text = cause->Text;
+    KiSaveFrame(&KiBugCheckData.Cpu[prcb->Number], frame);
+    KiFreezeOthers(prcb);
+    KiTellAndEnd();
+}
+
+VOID KiBugCheckFrame(ULONG code, ULONG64 p1, ULONG64 p2, ULONG64 p3, ULONG64 p4, KI_TRAP_FRAME *frame) {
+    KI_CAUSE cause = {.Code = code, .Parameter = {p1, p2, p3, p4}};
+    KiBugCheckCause(&cause, frame);
 }
 
 VOID KiEndMachine(HOST_EXIT exit) {

@@ -167,7 +167,7 @@ VOID KiDisconnectVector(ULONG vector);
 VOID KiDispatchTrap(KI_TRAP_FRAME *frame); /* called by the stubs */
 
 /*
- * Page faults (ke/trap.c): who knows of pages that are not there (mm/paging.c). With resolve: below DISPATCH_LEVEL, interrupts
+ * Page faults (ke/pagefault.c): who knows of pages that are not there (mm/paging.c). With resolve: below DISPATCH_LEVEL, interrupts
  * on, any CPU at return; the touch may be tried again if the answer is KiFaultResolved. Without: any IRQL, only a look.
  */
 typedef enum _KI_FAULT {
@@ -213,7 +213,22 @@ extern ULONG KiClockPeriod100ns;
 /* ke/raise.c: the exception `status`, which happened at `address`. Any IRQL. */
 VOID KiRaiseStatus(NTSTATUS status, ULONG64 address, ULONG64 parameter0, ULONG64 parameter1) __attribute__((noreturn));
 
+/* ke/exception.c: vectors 0 to 31 but the APC's. Returns from an NMI only. */
+VOID KiException(KI_TRAP_FRAME *frame);
+
+/* ke/pagefault.c. Returns when the access may be tried again. */
+VOID KiPageFault(KI_TRAP_FRAME *frame);
+extern ULONG64 (*KiPageEntry)(ULONG64 address); /* set by mm/: the page table's entry, 0 if there is none. Any IRQL */
+
 /* ke/bugcheck.c */
+typedef struct _KI_CAUSE {
+    ULONG Code;
+    KI_ACCESS Access;
+    ULONG64 Parameter[4];
+    ULONG64 Address;
+    const char *Text; /* what the code does not say, NULL: nothing */
+} KI_CAUSE;
+VOID KiBugCheckCause(const KI_CAUSE *cause, KI_TRAP_FRAME *frame) __attribute__((noreturn));
 VOID KiBugCheckFrame(ULONG code, ULONG64 p1, ULONG64 p2, ULONG64 p3, ULONG64 p4, KI_TRAP_FRAME *frame)
     __attribute__((noreturn));
 /* Called once the record is complete, before the machine ends; any IRQL, every other CPU stopped. */

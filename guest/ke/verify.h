@@ -15,6 +15,8 @@ typedef struct _KI_VERIFIER {
     VOID (*LeaveServiceRoutine)(PKINTERRUPT interrupt, ULONG64 routine);
     /* After a driver's routine that is to return at the IRQL that it was called at, holding nothing: a DPC. */
     VOID (*LeaveRoutine)(ULONG64 routine, ULONG64 argument, KIRQL expected);
+    /* An exception is about to become this bugcheck: it happened at address, in the routine whose frame pointer it is. Returns. */
+    VOID (*Exception)(ULONG code, const ULONG64 *parameters, ULONG64 address, ULONG64 frame);
     /* The checked form of an exported routine; NULL: it has none. */
     PVOID (*FindChecked)(const char *name);
 } KI_VERIFIER;
@@ -46,5 +48,12 @@ static inline VOID KiVerifyReturn(ULONG64 routine, ULONG64 argument, KIRQL expec
     const KI_VERIFIER *verifier = KiVerifier;
     if (verifier != NULL) {
         verifier->LeaveRoutine(routine, argument, expected);
+    }
+}
+
+static inline VOID KiVerifyException(ULONG code, const ULONG64 *parameters, ULONG64 address, ULONG64 frame) {
+    const KI_VERIFIER *verifier = KiVerifier;
+    if (verifier != NULL) {
+        verifier->Exception(code, parameters, address, frame);
     }
 }

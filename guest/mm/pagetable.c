@@ -132,6 +132,18 @@ BOOLEAN MiTranslate(ULONG64 address, ULONG64 *physical) {
     }
 }
 
+/* What a table says of an address as it is, for bugchecks: takes no lock, and changes nothing. */
+static ULONG64 MiQueryEntry(ULONG64 address) {
+    const ULONG64 *table = MiTop;
+    for (ULONG shift = 39;; shift -= 9) {
+        ULONG64 entry = table[address >> shift & 511u];
+        if (shift == 12 || (entry & (PTE_PRESENT | PTE_LARGE)) != PTE_PRESENT) {
+            return entry;
+        }
+        table = MiPhysicalToVirtual(entry & PTE_ADDRESS);
+    }
+}
+
 static VOID MiReloadTb(PVOID context) {
     UNREFERENCED_PARAMETER(context);
     ULONG64 cr4;
@@ -195,4 +207,5 @@ VOID MiBuildPageTables(const BOOT_BLOCK *block) {
     MiMapImagePart(KiTextEnd, KiRodataEnd, MiReadOnly);
     MiMapImagePart(KiRodataEnd, KiImageEnd, MiReadWrite);
     __asm__ volatile("mov %0, %%cr3" : : "r"(MiTopPhysical) : "memory");
+    KiPageEntry = MiQueryEntry;
 }

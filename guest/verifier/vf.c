@@ -31,6 +31,7 @@ static const KI_VERIFIER ViHooks = {
     .EnterServiceRoutine = ViEnterServiceRoutine,
     .LeaveServiceRoutine = ViLeaveServiceRoutine,
     .LeaveRoutine = ViLeaveRoutine,
+    .Exception = ViException,
     .FindChecked = ViFindChecked,
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Inside the verifier: violations, stacks, the table of locks, what each CPU holds. A family of rules has its file: spin.c,
- * queued.c, readwrite.c, interlocked.c, interrupt.c, irql.c, contract.c.
+ * queued.c, readwrite.c, interlocked.c, interrupt.c, irql.c, contract.c, exception.c.
  */
 #pragma once
 
@@ -15,6 +15,7 @@ VOID ViReleaseStorage(ULONG64 address, ULONG64 bytes);
 VOID ViEnterServiceRoutine(PKINTERRUPT interrupt, ULONG64 routine);
 VOID ViLeaveServiceRoutine(PKINTERRUPT interrupt, ULONG64 routine);
 VOID ViLeaveRoutine(ULONG64 routine, ULONG64 argument, KIRQL expected);
+VOID ViException(ULONG code, const ULONG64 *parameters, ULONG64 address, ULONG64 frame); /* exception.c */
 
 /* First parameters of 0xC4 (bug-check-0xc4). */
 #define VI_RAISE_BAD           0x30    /* current IRQL, requested */
@@ -77,8 +78,12 @@ VOID ViReport(ULONG code, ULONG64 p1, ULONG64 p2, ULONG64 p3, ULONG64 p4, const 
     __attribute__((noreturn));
 /* With further sites, kept by the caller in its own VF_VIOLATION. */
 VOID ViReportSites(const VF_VIOLATION *violation) __attribute__((noreturn));
+/* Keeps it for whoever brings the bugcheck about. FALSE: another one is kept already. */
+BOOLEAN ViKeepViolation(const VF_VIOLATION *violation);
 VOID ViFillSite(VF_SITE *site, const VI_REQUEST *request);
 VOID ViCaptureStack(ULONG64 *stack, ULONG64 frame); /* frame: address of a saved RBP, the return address above it */
+/* Of code that was interrupted: where it was, then its callers as far as its RBP leads to them. */
+VOID ViCaptureInterrupted(ULONG64 *stack, ULONG64 address, ULONG64 frame);
 
 #define VI_FRAME ((ULONG64)__builtin_frame_address(0))
 /* Of a checked form: everything that is known at its call. */

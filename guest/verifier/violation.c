@@ -28,10 +28,9 @@ static BOOLEAN ViIsCode(ULONG64 address) {
  * Drivers that keep no frame pointer leave anything in RBP: each frame has to lie above the one before, near it, in memory
  * that is there, and hold a return address that is code; the first that does not ends the walk.
  */
-VOID ViCaptureStack(ULONG64 *stack, ULONG64 frame) {
+static VOID ViWalkStack(ULONG64 *stack, ULONG count, ULONG64 frame) {
     ULONG64 start = frame;
     ULONG64 physical;
-    ULONG count = 0;
     for (; count < VF_STACK_FRAMES && (frame & 15u) == 0 && frame - start < STACK_REACH; count++) {
         /* Aligned to 16, a frame does not cross a page; the first one's page is this CPU's stack. */
         if ((frame ^ start) >> PAGE_SHIFT != 0 && !MiTranslate(frame, &physical)) {
@@ -54,6 +53,17 @@ VOID ViCaptureStack(ULONG64 *stack, ULONG64 frame) {
     }
 }
 
+VOID ViCaptureStack(ULONG64 *stack, ULONG64 frame) {
+    ViWalkStack(stack, 0, frame);
+}
+
+VOID ViCaptureInterrupted(ULONG64 *stack, ULONG64 address, ULONG64 frame) {
+    ULONG64 physical;
+    stack[0] = address + 1; /* as if it had called: whoever reads stacks looks at what is before a return address */
+    /* It may keep anything in RBP: the two words are looked at only where there is memory. */
+    ViWalkStack(stack, 1, MiTranslate(frame, &physical) ? frame : 1);
+}
+
 VI_REQUEST ViRequest(ULONG64 lock, VI_KIND kind, VI_FORM form, ULONG64 frame) {
     VI_REQUEST request = {.Lock = lock, .Kind = kind, .Form = form, .Irql = (KIRQL)__readcr8()};
     request.HeldIrql = form == ViRaise || form == ViForDpc ? DISPATCH_LEVEL
@@ -73,10 +83,17 @@ VOID ViFillSite(VF_SITE *site, const VI_REQUEST *request) {
     RtlZeroMemory(site->HeldStack, sizeof site->HeldStack);
 }
 
+BOOLEAN ViKeepViolation(const VF_VIOLATION *violation) {
+    if (__atomic_exchange_n(&ViReported, 1, __ATOMIC_ACQ_REL) != 0) {
+        return FALSE;
+    }
+    VfViolation = *violation;
+    return TRUE;
+}
+
 VOID ViReportSites(const VF_VIOLATION *violation) {
     /* The first violation is the one that is told; a CPU that comes second waits here for the end. */
-    if (__atomic_exchange_n(&ViReported, 1, __ATOMIC_ACQ_REL) == 0) {
-        VfViolation = *violation;
+    if (ViKeepViolation(violation)) {
         KeBugCheckEx((ULONG)violation->Code, violation->Parameter[0], violation->Parameter[1], violation->Parameter[2],
                      violation->Parameter[3]);
     }

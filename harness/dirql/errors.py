@@ -77,6 +77,29 @@ class CpuState:
     stack: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Fault:
+    """The access to memory that a bugcheck is about.
+
+    Attributes:
+        access: `read`, `write` or `execute`.
+        address: of the memory.
+        irql: of the CPU at that moment.
+        instruction: address of the instruction that tried it; the memory's own where it was to be executed.
+        where: the instruction's function, file and line as in `CpuState.where`; its caller's where it is in none.
+    """
+
+    access: str
+    address: int
+    irql: int
+    instruction: int
+    where: str
+
+    def __str__(self) -> str:
+        """Return it in a clause."""
+        return f"{self.access} of {self.address:#x} at IRQL {self.irql} by {self.where}"
+
+
 @dataclass
 class GuestError(DirqlError):
     """The guest itself failed.
@@ -115,11 +138,13 @@ class GuestBugCheck(GuestError):
         code: the bugcheck code.
         parameters: its four parameters.
         processor: the CPU that called it.
+        fault: the access to memory that it is about; None where it is about none.
     """
 
     code: int = 0
     parameters: tuple[int, int, int, int] = field(default=(0, 0, 0, 0))
     processor: int = 0
+    fault: Fault | None = None
 
 
 @dataclass

@@ -327,6 +327,8 @@ class Machine:
         self.session.watch.fail(self._bugcheck_error)
 
     def _event(self, event: QmpEvent) -> None:
+        if event.name == "GUEST_PANICKED" and self.bugcheck.complete:
+            self._bugchecked()  # its frame may not have come: a bugcheck that met a fault itself sends none
         if event.name == "SHUTDOWN" and event.data.get("reason") == "guest-reset":
             self.session.watch.fail(
                 lambda: GuestTripleFault("the guest reset itself, as a CPU does on a triple fault; the machine is held")

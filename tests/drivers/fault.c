@@ -17,6 +17,13 @@ typedef enum _FAULT_KIND {
     FaultKindBugCheck = 8, /* 0xE2 with parameters CPU, 2, 3, 4 */
     FaultKindTriple = 9,
     FaultKindCallNull = 10,
+    FaultKindBreakpoint = 11,
+    FaultKindRaiseStatus = 12, /* STATUS_INSUFFICIENT_RESOURCES */
+    FaultKindRaiseAccess = 13,
+    FaultKindRaiseMisaligned = 14,
+    FaultKindSimd = 15,
+    FaultKindStep = 16,
+    FaultKindWriteNull = 17,
 } FAULT_KIND;
 
 typedef enum _FAULT_OTHERS {
@@ -100,6 +107,37 @@ static DECLSPEC_NOINLINE VOID FaultTriple(VOID) {
     __asm__ volatile("lidt %0\n\tud2" : : "m"(nothing)); /* here: triple */
 }
 
+static DECLSPEC_NOINLINE VOID FaultBreakpoint(VOID) {
+    __asm__ volatile("int3"); /* here: breakpoint */
+}
+
+static DECLSPEC_NOINLINE VOID FaultRaiseStatus(VOID) {
+    ExRaiseStatus(STATUS_INSUFFICIENT_RESOURCES); /* here: raise status */
+}
+
+static DECLSPEC_NOINLINE VOID FaultRaiseAccess(VOID) {
+    ExRaiseAccessViolation(); /* here: raise access */
+}
+
+static DECLSPEC_NOINLINE VOID FaultRaiseMisaligned(VOID) {
+    ExRaiseDatatypeMisalignment(); /* here: raise misaligned */
+}
+
+/* QEMU's TCG raises no SIMD exception by itself: MXCSR is as if it had, and its vector is called. */
+static DECLSPEC_NOINLINE VOID FaultSimd(VOID) {
+    const ULONG raised = (0x1f80 & ~0x200u) | 0x4u; /* a division by zero, not masked */
+    __asm__ volatile("ldmxcsr %0" : : "m"(raised));
+    __asm__ volatile("int $19\n\tnop"); /* here: simd */
+}
+
+static DECLSPEC_NOINLINE VOID FaultStep(VOID) {
+    __asm__ volatile("pushfq\n\torq $0x100, (%rsp)\n\tpopfq\n\tnop\n\tnop"); /* here: step */
+}
+
+static DECLSPEC_NOINLINE VOID FaultWriteNull(VOID) {
+    *FaultNull = 1; /* here: write null */
+}
+
 static DECLSPEC_NOINLINE VOID FaultSpin(VOID) {
     InterlockedIncrement(&FaultReady);
     for (;;) {
@@ -135,6 +173,27 @@ static VOID FaultDo(VOID) {
         break;
     case FaultKindCallNull:
         FaultCallNull();
+        break;
+    case FaultKindBreakpoint:
+        FaultBreakpoint();
+        break;
+    case FaultKindRaiseStatus:
+        FaultRaiseStatus();
+        break;
+    case FaultKindRaiseAccess:
+        FaultRaiseAccess();
+        break;
+    case FaultKindRaiseMisaligned:
+        FaultRaiseMisaligned();
+        break;
+    case FaultKindSimd:
+        FaultSimd();
+        break;
+    case FaultKindStep:
+        FaultStep();
+        break;
+    case FaultKindWriteNull:
+        FaultWriteNull();
         break;
     case FaultKindTriple:
         FaultTriple();

@@ -22,6 +22,7 @@
  *     watchdog=N        the DPC watchdog bites after N clock ticks of one DPC
  *     threaded=off      threaded DPCs run as ordinary ones
  *     bugcheck=C[/P..]  it ends in bugcheck C with these first parameters, numbers as C writes them, * for any
+ *     named=WORD,...    the report of that bugcheck holds these words: a lock, a function, a file
  *     oracle=CLAUSE,... the oracle must find these clauses kept on its trace, with evidence
  *     violates=CLAUSE,... the oracle must find these clauses violated; any other violation fails the case, as always
  *     device=edu        QEMU's edu device is there

@@ -6,8 +6,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from dirql.errors import CpuState, DirqlError
-from dirql.guest.ntstatus import bugcheck_name
+from dirql.errors import CpuState, DirqlError, Fault
+from dirql.guest.ntstatus import bugcheck_name, ntstatus_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dirql.guest.symbols import Symbolizer
 
 FLAG = int.from_bytes(b"BUGCHECK", "little")
+KMODE_EXCEPTION_NOT_HANDLED = 0x1E
 _FRAMES = 16
 _PUSH_RBP = b"\x55"  # how a function with a frame begins
 _RET = b"\xc3"
@@ -60,6 +61,39 @@ class BugCheckRecord:
         """One line that says what happened."""
         parameters = ", ".join(f"{value:#x}" for value in self.parameters)
         return f"bugcheck {self.code:#x} {bugcheck_name(self.code)} ({parameters}) on CPU {self.processor}"
+
+    def fault(self, symbols: Symbolizer) -> Fault | None:
+        """Return the access to memory that it is about; None where it is about none."""
+        names = self._memory.kernel.debug.enumeration("KI_ACCESS")
+        access = {value: name.removeprefix("KiAccess").lower() for name, value in names.items()}[
+            self._view.get("Access")
+        ]
+        if access == "none":
+            return None
+        cpu = self._view.inner("Cpu", self.processor)
+        rip = cpu.get("Rip")
+        where = symbols.where(rip)
+        if symbols.function(rip) is None:
+            stack = walk_stack(self._memory, symbols, rip, cpu.get("Rsp"), cpu.get("Rbp"))
+            where = stack[0] if stack else where
+        return Fault(access, self._view.get("Address"), cpu.get("Cr8"), rip, where)
+
+    def details(self, symbols: Symbolizer) -> tuple[str, ...]:
+        """Return what there is to say beyond code and parameters, a clause each."""
+        text, again = self._view.get("Text"), self._view.get("Again")
+        lines: list[str] = []
+        fault = self.fault(symbols)
+        if fault is not None:
+            lines.append(str(fault))
+        elif self.code == KMODE_EXCEPTION_NOT_HANDLED:
+            status, address, *_ = self.parameters
+            lines.append(f"{ntstatus_name(status)} at {symbols.where(address)}")
+        if text:
+            lines.append(self._memory.string(text))
+        if again:
+            name, where = bugcheck_name(again), symbols.where(self._view.get("AgainInstruction"))
+            lines.append(f"and while it was told of, {again:#x} {name} at {where}")
+        return tuple(lines)
 
     def clear(self) -> None:
         """Take the flag down: the machine is about to start anew."""

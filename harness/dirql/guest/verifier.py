@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypedDict
 
-from dirql.errors import DirqlError, GuestBugCheck, VerifierViolation
+from dirql.errors import DirqlError, Fault, GuestBugCheck, VerifierViolation
 from dirql.guest.ntstatus import bugcheck_name
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class _Facts(TypedDict):
     code: int
     parameters: tuple[int, int, int, int]
     processor: int
+    fault: Fault | None
 
 
 def meaning(parameters: tuple[int, int, int, int]) -> str:
@@ -82,13 +83,30 @@ def bugcheck_error(record: BugCheckRecord, memory: GuestMemory, symbols: Symboli
         memory: the guest's memory, as the bugcheck left it.
         symbols: names addresses; it knows the images that are loaded.
     """
-    facts: _Facts = {"code": record.code, "parameters": record.parameters, "processor": record.processor}
+    facts: _Facts = {
+        "code": record.code,
+        "parameters": record.parameters,
+        "processor": record.processor,
+        "fault": record.fault(symbols),
+    }
     violation = memory.variable("VfViolation", "VF_VIOLATION")
     found = tuple(violation.get("Parameter", at) for at in range(4))
     if violation.get("Code") != record.code or found != record.parameters:
-        return GuestBugCheck(record.message, **facts)
-    rule = meaning(record.parameters) if record.code == VIOLATION else bugcheck_name(record.code)
+        return GuestBugCheck("\n".join([record.message, *_details(record, symbols)]), **facts)
+    rule = meaning(record.parameters) if record.code == VIOLATION else _text(violation, memory)
     return VerifierViolation(_message(record, violation, memory, symbols), rule=rule, **facts)
+
+
+def _details(record: BugCheckRecord, symbols: Symbolizer) -> Iterator[str]:
+    for line in record.details(symbols):
+        yield f"  {line}"
+
+
+def _text(violation: View, memory: GuestMemory) -> str:
+    try:
+        return memory.string(violation.get("Text"))
+    except DirqlError:
+        return "the verifier's record of it cannot be read"
 
 
 def _message(record: BugCheckRecord, violation: View, memory: GuestMemory, symbols: Symbolizer) -> str:
@@ -99,13 +117,9 @@ def _message(record: BugCheckRecord, violation: View, memory: GuestMemory, symbo
         head = (
             f"{bugcheck_name(record.code)} (0xC4/{first:#x}): {meaning(record.parameters)}, on CPU {record.processor}"
         )
-    lines = [head]
-    try:
-        lines.append(f"  {memory.string(violation.get('Text'))}")
-        for at in range(min(violation.get("SiteCount"), _SITES)):
-            lines.extend(_site(violation.inner("Site", at), symbols))
-    except DirqlError:
-        lines.append("  the verifier's record of it cannot be read")
+    lines = [head, *_details(record, symbols), f"  {_text(violation, memory)}"]
+    for at in range(min(violation.get("SiteCount"), _SITES)):
+        lines.extend(_site(violation.inner("Site", at), symbols))
     return "\n".join(lines)
 
 
@@ -133,8 +147,12 @@ def _site(site: View, symbols: Symbolizer) -> Iterator[str]:
 
 
 def _stack(site: View, field: str, symbols: Symbolizer) -> Iterator[str]:
+    """The driver's part of it: what of the kernel called the driver is in the stacks of the CPUs."""
+    in_driver = False
     for at in range(_FRAMES):
         address = site.get(field, at)
-        if not address or (at and symbols.module(address) is symbols.modules[0]):
-            break  # what of the kernel called the driver is in the stacks of the CPUs
+        of_kernel = symbols.module(address) is symbols.modules[0]
+        if not address or (in_driver and of_kernel):
+            break
+        in_driver = in_driver or not of_kernel
         yield f"      from {symbols.where(address, returned=True)}"

@@ -60,6 +60,7 @@ class Needs:
         placement: DPC placements, one run for each.
         routing: interrupt routings, one run for each.
         bugcheck: the bugcheck that it must end in.
+        named: words that the bugcheck's report must hold, such as the lock and the function that it is about.
         oracle: clauses that the oracle must find kept, with evidence.
         violates: clauses that the oracle must find violated.
         clock: the clock tick in units of 100 ns; 0 for the guest's default.
@@ -76,6 +77,7 @@ class Needs:
     placement: tuple[str, ...] = PLACEMENTS[:1]
     routing: tuple[str, ...] = ROUTINGS[:1]
     bugcheck: BugCheck | None = None
+    named: tuple[str, ...] = ()
     oracle: tuple[str, ...] = ()
     violates: tuple[str, ...] = ()
     clock: int = 0
@@ -109,6 +111,8 @@ def parse_needs(text: str) -> Needs:
         except ValueError as error:
             raise ValueError(f"{word!r}: {error}") from None
     needs = Needs(**found)
+    if needs.named and needs.bugcheck is None:
+        raise ValueError(f"{text!r}: named= is about a bugcheck, and none is to come")
     both = set(needs.oracle) & set(needs.violates)
     if both:
         raise ValueError(f"{text!r}: {', '.join(sorted(both))} cannot be both kept and violated")
@@ -197,6 +201,7 @@ _WORDS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "placement": ("placement", _list_of(_one_of(*PLACEMENTS))),
     "routing": ("routing", _list_of(_one_of(*ROUTINGS))),
     "bugcheck": ("bugcheck", _bugcheck),
+    "named": ("named", _list_of(str)),
     "oracle": ("oracle", _list_of(_clause)),
     "violates": ("violates", _list_of(_clause)),
     "clock": ("clock", lambda value: _whole(value, _SLOWEST_CLOCK)),

@@ -189,7 +189,11 @@ class CaseRunner:
     def _judge_bugcheck(self, machine: Machine, case: Case, error: GuestBugCheck) -> tuple[str, str]:
         wanted = case.needs.bugcheck
         if wanted is not None and wanted.matches(error.code, error.parameters):
-            return "", ""
+            missing = [name for name in case.needs.named if name not in error.message]
+            if not missing:
+                return "", ""
+            error.message += f"\n  its report was to name {', '.join(missing)}"
+            return "bugcheck", str(error)
         if error.code == ASSERTION_CODE:
             assertion = Assertion.read(machine.memory, error.parameters[0])
             if assertion is not None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dirql.errors import CpuState, GuestBugCheck, GuestTripleFault
+from dirql.errors import CpuState, Fault, GuestBugCheck, GuestTripleFault
+from dirql.guest.memory import physical
 from dirql.machine import Machine
 from tests.system.guest.support import TIMEOUT, kernel_word, press, source_line
 
@@ -22,6 +23,10 @@ MARKERS = {
     "Divide": ("FaultDivide", "divide"),
     "Undefined": ("FaultUndefined", "undefined"),
     "NotCanonical": ("FaultReadNotCanonical", "not canonical"),
+    "WriteNull": ("FaultWriteNull", "write null"),
+    "Breakpoint": ("FaultBreakpoint", "breakpoint"),
+    "Simd": ("FaultSimd", "simd"),
+    "Step": ("FaultStep", "step"),
 }
 
 
@@ -73,16 +78,21 @@ def is_at(frame: str, function: str, marker: str) -> bool:
     ("kind", "cpu", "irql", "code", "parameters"),
     [
         ("ReadNull", 0, 0, 0x50, (8, 0, "rip", 0)),
+        ("WriteNull", 0, 1, 0x50, (8, 1, "rip", 0)),
         ("ReadNull", 0, 2, 0xD1, (8, 2, 0, "rip")),
+        ("WriteNull", 1, 2, 0xD1, (8, 2, 1, "rip")),
         ("ReadNull", 0, 7, 0xD1, (8, 7, 0, "rip")),
         ("ReadNull", 2, 2, 0xD1, (8, 2, 0, "rip")),
         ("ReadNull", 3, 15, 0xD1, (8, 15, 0, "rip")),
-        ("WriteText", 0, 0, 0xBE, ("text", 3, None, 0)),
-        ("WriteText", 2, 2, 0xBE, ("text", 3, None, 2)),
+        ("WriteText", 0, 0, 0xBE, ("text", "entry", None, 0)),
+        ("WriteText", 2, 2, 0xBE, ("text", "entry", None, 2)),
         ("Divide", 0, 0, 0x1E, (0xFFFFFFFF_C0000094, "rip", 0, 0)),
         ("Divide", 1, 2, 0x1E, (0xFFFFFFFF_C0000094, "rip", 0, 0)),
-        ("Undefined", 0, 0, 0x1E, (0xFFFFFFFF_C000001D, "rip", 6, 0)),
-        ("NotCanonical", 0, 0, 0x1E, (0xFFFFFFFF_C0000005, "rip", 13, 0)),
+        ("Undefined", 0, 0, 0x1E, (0xFFFFFFFF_C000001D, "rip", 0, 0)),
+        ("Breakpoint", 0, 0, 0x1E, (0xFFFFFFFF_80000003, "rip", 0, 0)),
+        ("Step", 2, 2, 0x1E, (0xFFFFFFFF_80000004, "rip", 0, 0)),
+        ("Simd", 0, 0, 0x1E, (0xFFFFFFFF_C000008E, "rip", 0, 0)),
+        ("NotCanonical", 0, 0, 0x1E, (0xFFFFFFFF_C0000005, "rip", 0, (1 << 64) - 1)),
     ],
 )
 def test_a_fault_in_a_driver(
@@ -91,7 +101,7 @@ def test_a_fault_in_a_driver(
     error = crash(machine, kind, cpu, irql)
     state = error.cpus[cpu]
     text = next(start for start, _, name in machine.symbols.table() if name == "fault!FaultReadNull")
-    known = {"rip": state.rip, "text": text}
+    known = {"rip": state.rip, "text": text, "entry": error.parameters[1]}
     assert error.code == code
     for expected, found in zip(parameters, error.parameters, strict=True):
         if expected is not None:
@@ -102,20 +112,74 @@ def test_a_fault_in_a_driver(
     assert state.stack[0].startswith("fault.sys!FaultDo+")  # a call at a routine's end is a call like any other
     root = "fault.sys!FaultAddDevice+" if cpu == 0 else "dirql-guest.elf!KiRunDpc+"
     assert any(frame.startswith(root) for frame in state.stack)
-    assert any("dirql-guest.elf!HostLinkServe+" in frame for frame in error.cpus[0].stack)
+    rest = "HostLinkServe+" if cpu == 0 else ""  # by then the request may have been answered, and CPU 0 be idle
+    assert any(f"dirql-guest.elf!{rest}" in frame for frame in error.cpus[0].stack)
     assert f"bugcheck {code:#x}" in error.message
     assert f"on CPU {cpu}" in error.message
+    assert state.where in error.message
+    if code in (0x50, 0xD1, 0xBE):
+        access = "read" if kind.startswith("Read") else "write"
+        assert error.fault == Fault(access, text if kind == "WriteText" else 8, irql, state.rip, state.where)
+    else:
+        assert error.fault is None
+    if code == 0xBE:
+        page = machine.memory.translate(text & ~0xFFF)
+        assert (error.parameters[1] & 0x000F_FFFF_FFFF_F000, error.parameters[1] & 3) == (page, 1)  # there, read-only
+
+
+@pytest.mark.parametrize(
+    ("kind", "marker", "status"),
+    [
+        ("RaiseStatus", "raise status", 0xC000009A),
+        ("RaiseAccess", "raise access", 0xC0000005),
+        ("RaiseMisaligned", "raise misaligned", 0x80000002),
+    ],
+)
+def test_an_exception_that_a_driver_raises(machine: Machine, kind: str, marker: str, status: int) -> None:
+    error = crash(machine, kind, 2, 2)
+    assert error.code == 0x1E
+    assert (error.parameters[0], *error.parameters[2:]) == (0xFFFF_FFFF_0000_0000 | status, 0, 0)
+    assert error.cpus[2].where.startswith("dirql-guest.elf!KeBugCheckEx+0x0 ")
+    (frame,) = [frame for frame in error.cpus[2].stack if frame.startswith(f"fault.sys!Fault{kind}+")]
+    assert is_at(frame, f"Fault{kind}", marker)
+    assert machine.symbols.where(error.parameters[1], returned=True) == frame
+
+
+@pytest.mark.parametrize("kind", ["ReadNull", "Divide", "Overflow"])
+def test_faults_on_all_cpus_at_once(machine: Machine, kind: str) -> None:
+    error = crash(machine, kind, others="Too")
+    assert error.code == {"ReadNull": 0x50 if error.processor == 0 else 0xD1, "Divide": 0x1E, "Overflow": 0x7F}[kind]
+    assert error.cpus[error.processor].where.startswith("fault.sys!Fault")
+    assert kernel_word(machine, "KiFrozen") & 0xFFFF_FFFF == CPUS - 1
+    for state in error.cpus:
+        assert any("fault.sys!Fault" in frame or "dirql-guest.elf!Ki" in frame for frame in frames(state))
+
+
+def test_a_fault_while_a_bugcheck_is_told(machine: Machine) -> None:
+    nowhere = 0x7F00_0000_1000
+    machine.memory.ram.store64(physical(machine.kernel.address("KiReportBugCheck")), nowhere)
+    error = crash(machine, "BugCheck", 1)
+    assert (error.code, error.parameters) == (MANUALLY_INITIATED_CRASH, (1, 2, 3, 4))
+    assert is_at(error.cpus[1].stack[0], "FaultBugCheck", "bugcheck")
+    assert f"and while it was told of, 0xd1 DRIVER_IRQL_NOT_LESS_OR_EQUAL at {nowhere:#x}" in error.message
 
 
 @pytest.mark.parametrize(
     ("kind", "marker", "code", "access"),
-    [("ExecuteData", "execute data", 0xFC, 0x11), ("CallNull", "call null", 0x50, 8)],
+    [("ExecuteData", "execute data", 0xFC, None), ("CallNull", "call null", 0x50, 8)],
 )
 def test_a_call_through_a_bad_pointer_names_its_caller(
-    machine: Machine, kind: str, marker: str, code: int, access: int
+    machine: Machine, kind: str, marker: str, code: int, access: int | None
 ) -> None:
     error = crash(machine, kind)
-    assert (error.code, error.parameters[0], error.parameters[1]) == (code, error.cpus[0].rip, access)
+    assert (error.code, error.parameters[0]) == (code, error.cpus[0].rip)
+    if access is None:
+        assert error.parameters[1] >> 63  # the page's entry: no execute
+    else:
+        assert error.parameters[1] == access
+    assert error.fault is not None
+    assert (error.fault.access, error.fault.address) == ("execute", error.cpus[0].rip)
+    assert is_at(error.fault.where, f"Fault{kind}", marker) or error.fault.where == error.cpus[0].where
     assert is_at(error.cpus[0].stack[0], f"Fault{kind}", marker)
     assert error.cpus[0].stack[1].startswith("fault.sys!FaultDo+")
 
@@ -130,6 +194,9 @@ def test_a_stack_that_overflows_meets_its_guard_page(machine: Machine, cpu: int)
     assert machine.memory.translate(stack_pointer & ~0xFFF) is None or stack_pointer % 4096 < 512  # at the guard page
     assert machine.memory.translate((stack_pointer & ~0xFFF) + 4096) is not None
     assert error.processor == cpu
+    assert error.fault is not None
+    assert (error.fault.access, error.fault.address) == ("write", stack_pointer - 8)
+    assert "the kernel stack has overflowed into its guard page" in error.message
     assert all(frame.startswith("fault.sys!FaultOverflow+") for frame in frames(error.cpus[cpu]))
 
 

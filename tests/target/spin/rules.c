@@ -175,7 +175,7 @@ TARGET_CASE("SPIN-9", lowered_with_a_lock_held, "verifier=on bugcheck=0xc4/0x100
     KeReleaseSpinLock(&Lock[12], outer);
 }
 
-TARGET_CASE("SPIN-10 SYS-13 SYS-14", memory_that_is_out, "bugcheck=0xa/0x7f0000001000/2/0") {
+TARGET_CASE("SPIN-10 SYS-13 SYS-14", memory_that_is_out, "bugcheck=0xd1/0x7f0000001000/2/0") {
     KeInitializeSpinLock(&Lock[14]);
     KeAcquireSpinLock(&Lock[14], &Old);
     Number = *(volatile ULONG *)0x7f0000001000ull;

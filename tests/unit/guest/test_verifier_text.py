@@ -52,6 +52,14 @@ class FakeRecord:
     parameters: tuple[int, int, int, int] = (0x42, 5, LOCK, 0)
     processor: int = 1
     message: str = "bugcheck as it is"
+    told: tuple[str, ...] = ()
+
+    def fault(self, _symbols: Symbolizer) -> None:
+        """None of these is about an access to memory."""
+
+    def details(self, _symbols: Symbolizer) -> tuple[str, ...]:
+        """What was made up."""
+        return self.told
 
 
 class Scene(World):
@@ -142,10 +150,26 @@ def test_another_bugcheck_of_the_verifier_keeps_its_message(scene: Scene) -> Non
     assert text == "bugcheck as it is\n  it did what it must not"
 
 
+def test_an_exception_under_a_lock_keeps_its_own_words_too(scene: Scene) -> None:
+    scene.site(0, held=LOCK, stack=(DRIVER_BASE + 0x1006,))
+    scene.view.inner("Site", 0).set("Lock", 0)
+    record = FakeRecord(code=0x1E, parameters=(0xC0000094, 2, 0, 0), told=("STATUS_X at some place",))
+    assert scene.violate(record).splitlines() == [
+        "bugcheck as it is",
+        "  STATUS_X at some place",
+        "  it did what it must not",
+        "  this call: CPU 3, IRQL 2",
+        "      from some.sys!DriverEntry+0x6 (some.c:5)",
+        "    while holding some.sys!First, taken",
+        "      from some.sys!DriverEntry+0x6 (some.c:5)",
+    ]
+
+
 def test_a_bugcheck_that_is_not_the_verifiers(scene: Scene) -> None:
     scene.violate(FakeRecord())
     assert scene.describe(FakeRecord(parameters=(0x42, 6, LOCK, 0))) == "bugcheck as it is"
     assert scene.describe(FakeRecord(code=0xA)) == "bugcheck as it is"
+    assert scene.describe(FakeRecord(code=0xA, told=("read of 0x8",))) == "bugcheck as it is\n  read of 0x8"
 
 
 def test_a_record_that_makes_no_sense(scene: Scene) -> None:
