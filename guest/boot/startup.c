@@ -2,10 +2,11 @@
 /* The start of the executive, as a list. */
 #include "boot.h"
 
+#include "../ex/worker.h"
 #include "../hal/hal.h"
 #include "../hal/regs.h"
 #include "../io/iop.h"
-#include "../ke/dispatcher.h"
+#include "../ke/apc.h"
 #include "../ke/spinwait.h"
 #include "../ke/timer.h"
 #include "../mm/mi.h"
@@ -83,6 +84,7 @@ static VOID KiBootThread(VOID) {
     KiLowerIrql(PASSIVE_LEVEL, KI_CALLER);
     _enable();
     PsStartProcessorThreads();
+    ExInitializeWorkers(PsStartThread);
     MonitorStart();
     KiIdleLoop();
 }
@@ -106,6 +108,7 @@ VOID KiSystemStartup(ULONG64 boot_block, ULONG64 pvh_start_info) {
     KiInitializeTimers();
     KiInitializeScheduler();
     KiConnectDpcInterrupt();
+    KiConnectApcInterrupt();
     KiInitializeTimers();
     KiConnectClock();
     KiConnectIpi();

@@ -8,6 +8,7 @@ typedef struct _IOP_DEVICE {
     DEVICE_OBJECT Object;
     DEVOBJ_EXTENSION Extension;
     PDEVICE_OBJECT Below; /* what this one is attached to */
+    ULONG References;     /* IopDeviceLock's: it is there until IoDeleteDevice, and for each work item in its name */
     __attribute__((aligned(16))) UCHAR DriverExtension[];
 } IOP_DEVICE;
 
@@ -35,6 +36,7 @@ NTSTATUS NTAPI IoCreateDevice(PDRIVER_OBJECT DriverObject, ULONG DeviceExtension
     device->Extension.Type = IO_TYPE_DEVICE_OBJECT_EXTENSION;
     device->Extension.Size = sizeof device->Extension;
     device->Extension.DeviceObject = &device->Object;
+    device->References = 1;
     KIRQL irql = KeAcquireSpinLockRaiseToDpc(&IopDeviceLock);
     device->Object.NextDevice = DriverObject->DeviceObject;
     DriverObject->DeviceObject = &device->Object;
@@ -43,6 +45,22 @@ NTSTATUS NTAPI IoCreateDevice(PDRIVER_OBJECT DriverObject, ULONG DeviceExtension
     return STATUS_SUCCESS;
 }
 NT_EXPORT(IoCreateDevice);
+
+VOID IopReferenceDevice(PDEVICE_OBJECT device) {
+    KIRQL irql = KeAcquireSpinLockRaiseToDpc(&IopDeviceLock);
+    CONTAINING_RECORD(device, IOP_DEVICE, Object)->References++;
+    KeReleaseSpinLock(&IopDeviceLock, irql);
+}
+
+VOID IopDereferenceDevice(PDEVICE_OBJECT device) {
+    IOP_DEVICE *entry = CONTAINING_RECORD(device, IOP_DEVICE, Object);
+    KIRQL irql = KeAcquireSpinLockRaiseToDpc(&IopDeviceLock);
+    BOOLEAN last = --entry->References == 0;
+    KeReleaseSpinLock(&IopDeviceLock, irql);
+    if (last) {
+        ExFreePoolWithTag(entry, POOL_TAG_DEVICE);
+    }
+}
 
 VOID NTAPI IoDeleteDevice(PDEVICE_OBJECT DeviceObject) {
     KIRQL irql = KeAcquireSpinLockRaiseToDpc(&IopDeviceLock);
@@ -53,7 +71,7 @@ VOID NTAPI IoDeleteDevice(PDEVICE_OBJECT DeviceObject) {
     *link = DeviceObject->NextDevice;
     KeReleaseSpinLock(&IopDeviceLock, irql);
     KeRemoveQueueDpc(&DeviceObject->Dpc);
-    ExFreePoolWithTag(CONTAINING_RECORD(DeviceObject, IOP_DEVICE, Object), POOL_TAG_DEVICE);
+    IopDereferenceDevice(DeviceObject);
 }
 NT_EXPORT(IoDeleteDevice);
 

@@ -2,6 +2,8 @@
 /* Driver objects: made before DriverEntry, gone after DriverUnload. */
 #include "iop.h"
 
+#include "../ex/worker.h"
+#include "../include/mutant.h"
 #include "../ldr/ldr.h"
 
 #define POOL_TAG_DRIVER     'virD'
@@ -12,6 +14,8 @@ typedef struct _IOP_DRIVER {
     struct _IOP_DRIVER *Next;
     DRIVER_OBJECT Object;
     DRIVER_EXTENSION Extension;
+    volatile LONG Work;                  /* work items in its name, and one more until it is unloaded */
+    KEVENT WorkDone;                     /* the last of them, after that */
     WCHAR Name[8 + IOP_NAME_CHARACTERS]; /* \Driver\name */
     WCHAR RegistryPath[RTL_NUMBER_OF(IOP_REGISTRY_PATH) + IOP_NAME_CHARACTERS];
     UNICODE_STRING RegistryString;
@@ -59,6 +63,8 @@ NTSTATUS IopCreateDriverObject(const char *name, ULONG64 base, ULONG64 size, PDR
     for (ULONG i = 0; i <= IRP_MJ_MAXIMUM_FUNCTION; i++) {
         entry->Object.MajorFunction[i] = IopInvalidRequest;
     }
+    entry->Work = 1;
+    KeInitializeEvent(&entry->WorkDone, SynchronizationEvent, FALSE);
     entry->Next = IopDrivers;
     IopDrivers = entry;
     *driver = &entry->Object;
@@ -84,6 +90,46 @@ PDRIVER_OBJECT IopFindDriver(ULONG64 image_base) {
     return NULL;
 }
 
+/* Of both kinds of objects: the driver. */
+static IOP_DRIVER *IopDriverOf(PVOID object) {
+    PDEVICE_OBJECT device = object;
+    PDRIVER_OBJECT driver = device->Type == IO_TYPE_DEVICE ? device->DriverObject : object;
+    return CONTAINING_RECORD(driver, IOP_DRIVER, Object);
+}
+
+VOID IopBeginWork(PVOID object) {
+    /* Relaxed: whoever begins work knows that the object is there. */
+    __atomic_add_fetch(&IopDriverOf(object)->Work, 1, __ATOMIC_RELAXED);
+    if (((PDEVICE_OBJECT)object)->Type == IO_TYPE_DEVICE) {
+        IopReferenceDevice(object);
+    }
+}
+
+static VOID IopDropWork(IOP_DRIVER *driver) {
+    /* Both: what the work did comes before the end of the driver. */
+    if (__atomic_sub_fetch(&driver->Work, 1, __ATOMIC_ACQ_REL) == 0) {
+        KeSetEvent(&driver->WorkDone, IO_NO_INCREMENT, FALSE);
+    }
+}
+
+VOID IopEndWork(PVOID object) {
+    IOP_DRIVER *driver = IopDriverOf(object);
+    if (((PDEVICE_OBJECT)object)->Type == IO_TYPE_DEVICE) {
+        IopDereferenceDevice(object);
+    }
+    IopDropWork(driver);
+}
+
+/* No routine of the image runs, or is to run, in a worker thread. */
+static VOID IopWaitForWork(IOP_DRIVER *driver) {
+    if (MUTANT(UnloadUnderWork, "WORK-3", "a driver is unloaded while its work items are queued")) {
+        return;
+    }
+    IopDropWork(driver);
+    KeWaitForSingleObject(&driver->WorkDone, Executive, KernelMode, FALSE, NULL);
+    ExWaitForWork((ULONG64)driver->Object.DriverStart, driver->Object.DriverSize);
+}
+
 NTSTATUS IopStartDriver(const LDR_IMAGE *image) {
     PDRIVER_OBJECT driver;
     NTSTATUS status = IopCreateDriverObject(image->Name, image->Base, image->Size, &driver);
@@ -94,6 +140,7 @@ NTSTATUS IopStartDriver(const LDR_IMAGE *image) {
     status = driver->DriverInit(driver, &CONTAINING_RECORD(driver, IOP_DRIVER, Object)->RegistryString);
     if (!NT_SUCCESS(status)) {
         IopForceOff(NULL, image->Base, image->Size, &driver->DriverName);
+        IopWaitForWork(CONTAINING_RECORD(driver, IOP_DRIVER, Object));
         while (driver->DeviceObject != NULL) { /* what a failing DriverEntry forgot must not point into the image */
             IoDeleteDevice(driver->DeviceObject);
         }
@@ -115,7 +162,8 @@ NTSTATUS IopStopDriver(const LDR_IMAGE *image) {
     IopRemoveDevices(driver);
     unload(driver);
     IopForceOff(NULL, image->Base, image->Size, &driver->DriverName);
-    KeFlushQueuedDpcs(); /* a DPC that the driver left behind does not outlive its image */
+    KeFlushQueuedDpcs(); /* a DPC that the driver left behind does not outlive its image, nor does work */
+    IopWaitForWork(CONTAINING_RECORD(driver, IOP_DRIVER, Object));
     if (driver->DeviceObject != NULL) {
         DbgPrint("io: %wZ left a device object behind after DriverUnload\n", &driver->DriverName);
         return STATUS_DEVICE_BUSY;

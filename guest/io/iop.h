@@ -62,6 +62,16 @@ VOID IopDisconnectFromLine(ULONG pin, PKINTERRUPT object);
 VOID IopHoldLine(ULONG pin); /* any IRQL: after something on it became active or inactive */
 NTSTATUS IopRetargetLine(ULONG pin, ULONG cpu);
 
+/*
+ * Work in the name of a device or driver object (IRQL <= DISPATCH_LEVEL): the device, even if it is deleted meanwhile, and the
+ * driver stay until it has ended. io/device.c, io/driver.c.
+ */
+VOID IopBeginWork(PVOID object);
+VOID IopEndWork(PVOID object);
+VOID IopReferenceDevice(PDEVICE_OBJECT device);
+VOID IopDereferenceDevice(PDEVICE_OBJECT device);
+VOID IopInitializeWork(VOID); /* io/workitem.c: boot CPU, once */
+
 /* io/connect.c: disconnects what a device or an image left connected, and says so. */
 VOID IopForceOff(const VOID *owner, ULONG64 base, ULONG64 size, PUNICODE_STRING whose);
 

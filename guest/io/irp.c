@@ -85,28 +85,21 @@ NT_EXPORT(IofCompleteRequest);
 static NTSTATUS NTAPI IopForwardCompleted(PDEVICE_OBJECT DeviceObject, PIRP Irp, PVOID Context) {
     UNREFERENCED_PARAMETER(DeviceObject);
     UNREFERENCED_PARAMETER(Irp);
-    /* Release: the waiter that sees it reads the IRP's status next. */
-    __atomic_store_n((volatile LONG *)Context, TRUE, __ATOMIC_RELEASE);
+    KeSetEvent(Context, IO_NO_INCREMENT, FALSE);
     return STATUS_MORE_PROCESSING_REQUIRED;
 }
 
 BOOLEAN NTAPI IoForwardIrpSynchronously(PDEVICE_OBJECT DeviceObject, PIRP Irp) {
-    volatile LONG done = FALSE;
+    KEVENT done;
     if (Irp->CurrentLocation <= 1) {
         return FALSE; /* no stack location left for the lower driver */
     }
+    KeInitializeEvent(&done, NotificationEvent, FALSE);
     IoCopyCurrentIrpStackLocationToNext(Irp);
-    IoSetCompletionRoutine(Irp, IopForwardCompleted, (PVOID)&done, TRUE, TRUE, TRUE);
+    IoSetCompletionRoutine(Irp, IopForwardCompleted, &done, TRUE, TRUE, TRUE);
     IofCallDriver(DeviceObject, Irp);
-    while (!__atomic_load_n(&done, __ATOMIC_ACQUIRE)) {
-        /* Interrupts off from the last look to the halt; what completes it on another CPU is seen at the next tick. */
-        _disable();
-        if (__atomic_load_n(&done, __ATOMIC_ACQUIRE)) {
-            _enable();
-        } else {
-            KiWaitForInterrupt();
-        }
-    }
+    /* Also if it is completed already: the routine that sets the event may still be about to return. */
+    KeWaitForSingleObject(&done, Executive, KernelMode, FALSE, NULL);
     return TRUE;
 }
 NT_EXPORT(IoForwardIrpSynchronously);

@@ -36,6 +36,7 @@ VOID IopInitialize(VOID) {
         KeBugCheckEx(PHASE1_INITIALIZATION_FAILED, (ULONG)status, 0, 0, 0);
     }
     IopBusDriver->MajorFunction[IRP_MJ_PNP] = IopBusPnp;
+    IopInitializeWork();
 }
 
 IOP_PDO *IopPdoOf(PDEVICE_OBJECT device) {

@@ -23,7 +23,7 @@ static PKAPC KiFirstApc(const KTHREAD *thread) {
     const KI_APC_STATE *state = &thread->Apc;
     if (IsListEmpty(&state->List) ||
         (state->SpecialApcDisable != 0 &&
-         !MUTANT(ApcInGuardedRegion, "IRQL-10", "a special APC is delivered in a guarded region"))) {
+         !MUTANT(ApcInGuardedRegion, "APC-2 IRQL-10", "a special APC is delivered in a guarded region"))) {
         return NULL;
     }
     PKAPC apc = CONTAINING_RECORD(state->List.Flink, KAPC, ApcListEntry);
@@ -31,11 +31,10 @@ static PKAPC KiFirstApc(const KTHREAD *thread) {
         return apc;
     }
     if (state->KernelApcDisable != 0 &&
-        !MUTANT(ApcInCriticalRegion, "MUT-3", "a normal APC is delivered in a critical region")) {
+        !MUTANT(ApcInCriticalRegion, "APC-2 MUT-3", "a normal APC is delivered in a critical region")) {
         return NULL;
     }
-    if (state->NormalInProgress &&
-        !MUTANT(ApcNormalNests, "IRQL-8", "a normal APC interrupts the routine of another")) {
+    if (state->NormalInProgress && !MUTANT(ApcNormalNests, "APC-1", "a normal APC interrupts the routine of another")) {
         return NULL;
     }
     return apc;
@@ -54,7 +53,7 @@ static VOID KiTakeOut(PKTHREAD thread, PKAPC apc) {
 
 static VOID KiInsertApc(PKTHREAD thread, PKAPC apc) {
     PLIST_ENTRY next = &thread->Apc.List;
-    if (KiIsSpecial(apc) && !MUTANT(ApcSpecialLast, "IRQL-8", "a special APC waits behind normal ones")) {
+    if (KiIsSpecial(apc) && !MUTANT(ApcSpecialLast, "APC-1", "a special APC waits behind normal ones")) {
         for (next = next->Flink; next != &thread->Apc.List; next = next->Flink) {
             if (!KiIsSpecial(CONTAINING_RECORD(next, KAPC, ApcListEntry))) {
                 break;
@@ -77,7 +76,7 @@ static VOID KiInterruptThread(PKTHREAD thread, KPRIORITY increment) {
         }
     } else if (thread->State == KiThreadWaiting && thread->WaitBlock != NULL && thread->WaitIrql < APC_LEVEL &&
                KiApcDeliverable(thread) &&
-               !MUTANT(ApcLeavesWaiting, "IRQL-10", "an APC does not reach a thread that waits")) {
+               !MUTANT(ApcLeavesWaiting, "APC-4", "an APC does not reach a thread that waits")) {
         KiEndWait(thread, KI_WAIT_AGAIN, increment);
     }
     /* Ready or about to run: it is asked for when the thread is given its CPU. */
@@ -133,7 +132,7 @@ static BOOLEAN KiRunApc(PKTHREAD thread) {
         return TRUE;
     }
     if (normal != NULL) {
-        KIRQL level = MUTANT(ApcNormalAtApcLevel, "IRQL-8", "the normal routine of an APC runs at APC_LEVEL")
+        KIRQL level = MUTANT(ApcNormalAtApcLevel, "APC-1 IRQL-8", "the normal routine of an APC runs at APC_LEVEL")
             ? APC_LEVEL
             : PASSIVE_LEVEL;
         __writecr8(level);
@@ -161,7 +160,7 @@ VOID KiDeliverApcs(KIRQL irql) {
 VOID KiDeliverHeldApcs(PKTHREAD thread) {
     /* Acquire: pairs with the dispatcher lock that it was queued under. */
     if (!__atomic_load_n(&thread->Apc.Pending, __ATOMIC_ACQUIRE) || thread->Apc.SpecialApcDisable != 0 ||
-        MUTANT(ApcForgotten, "MUT-3 IRQL-10", "what a region held back is not delivered when it is left")) {
+        MUTANT(ApcForgotten, "APC-3", "what a region held back is not delivered when it is left")) {
         return;
     }
     if (__readcr8() >= APC_LEVEL) {

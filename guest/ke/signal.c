@@ -3,11 +3,14 @@
  * What it means that an object is signalled, to one thread and to those that wait (spec section 9). Objects let threads go
  * in the order in which they began to wait; a wait for all takes nothing before it can take everything.
  */
-#include "dispatcher.h"
+#include "queue.h"
 
 #include "../include/mutant.h"
 
 BOOLEAN KiIsSignaled(const DISPATCHER_HEADER *header, const KTHREAD *thread) {
+    if (header->Type == QueueObject) {
+        return KiQueueHasWork(CONTAINING_RECORD(header, KQUEUE, Header), thread);
+    }
     if (header->SignalState > 0) {
         return TRUE;
     }
@@ -35,6 +38,8 @@ NTSTATUS KiTakeSignal(DISPATCHER_HEADER *header, PKTHREAD thread) {
     case SemaphoreObject:
         header->SignalState--;
         return STATUS_SUCCESS;
+    case QueueObject:
+        return KiTakeFromQueue(CONTAINING_RECORD(header, KQUEUE, Header), thread);
     case MutantObject:
         return KiTakeMutant(CONTAINING_RECORD(header, KMUTANT, Header), thread);
     default:
@@ -56,6 +61,9 @@ VOID KiEndWait(PKTHREAD thread, NTSTATUS status, KPRIORITY increment) {
         }
     }
     thread->WaitStatus = status;
+    if (thread->Queue != NULL) {
+        KiQueueThreadReturns(thread);
+    }
     KiBoost(thread, increment);
     KiReadyThread(thread);
 }

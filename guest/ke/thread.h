@@ -73,6 +73,7 @@ typedef struct _KTHREAD {
     LIST_ENTRY Mutexes;                                 /* KMUTANT.MutantListEntry of those that it owns */
     struct _KQUEUE *Queue;                              /* the queue whose work it does, NULL for none */
     LIST_ENTRY QueueEntry;
+    PLIST_ENTRY QueueTaken; /* the entry that ended its wait for a queue */
 
     KI_APC_STATE Apc;
 } KTHREAD;

@@ -3,18 +3,15 @@
  * Threads begin and end. A new one has on its stack what KiSwapContext expects of a thread that gave its CPU away, and goes
  * on at KiThreadEntry. One that ends is signalled and never runs again; whoever has the CPU next gives back what it had.
  */
-#include "dispatcher.h"
+#include "apc.h"
 #include "frame.h"
+#include "queue.h"
 
 #include "../hal/hal.h"
 #include "../include/mutant.h"
 
 #define KI_INITIAL_MXCSR 0x1f80 /* all exceptions masked, round to nearest */
 #define KI_INITIAL_FPCW  0x27f  /* the same, 53 bits: what the Microsoft convention says of the x87 */
-
-#ifndef KERNEL_APC_PENDING_DURING_EXIT
-#define KERNEL_APC_PENDING_DURING_EXIT 0x20 /* bug-check-0x20 */
-#endif
 
 /* What KiSwapContext (ke/swap.S) leaves on a stack. */
 typedef struct _KI_SWITCH_FRAME {
@@ -99,11 +96,9 @@ VOID KiThreadBegins(VOID) {
 
 VOID KiExitThread(NTSTATUS status) {
     PKTHREAD thread = KiCurrentThread();
-    KIRQL irql = KiLockDispatcher();
-    KiAbandonMutexes(thread);
-    if (irql != PASSIVE_LEVEL || thread->Apc.KernelApcDisable != 0 || thread->Apc.SpecialApcDisable != 0) {
-        KeBugCheckEx(KERNEL_APC_PENDING_DURING_EXIT, 0, (ULONG64)(LONG64)thread->Apc.KernelApcDisable, irql,
-                     (ULONG64)(LONG64)thread->Apc.SpecialApcDisable);
+    KiEndApcs(thread);
+    if (thread->Queue != NULL) {
+        KiLeaveQueue(thread);
     }
     trace(TraceThreadExit, (ULONG64)thread, (ULONG)status);
     thread->ExitStatus = status;

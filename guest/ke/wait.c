@@ -7,7 +7,8 @@
  *
  * A timeout is a timer of the thread's own, one object more to wait for.
  */
-#include "dispatcher.h"
+#include "apc.h"
+#include "queue.h"
 
 #include "../include/mutant.h"
 
@@ -29,6 +30,9 @@ NTSTATUS KiBlock(PKTHREAD thread, KIRQL irql) {
     }
     thread->State = KiThreadWaiting;
     thread->WaitIrql = irql;
+    if (thread->Queue != NULL) {
+        KiQueueThreadWaits(thread);
+    }
     KiSwapThread(prcb);
     return thread->WaitStatus;
 }
@@ -63,8 +67,7 @@ static NTSTATUS KiTryWait(const KI_WAIT *wait, PKTHREAD thread) {
     NTSTATUS status = wait->Count == 0 ? STATUS_PENDING
         : wait->Type == WaitAll        ? KiTakeEvery(wait, thread)
                                        : KiTakeAny(wait, thread);
-    if (status == STATUS_PENDING && wait->Alertable && thread->Alerted) {
-        thread->Alerted = FALSE;
+    if (status == STATUS_PENDING && wait->Alertable && KiTakeAlert(thread, wait->Mode)) {
         return STATUS_ALERTED;
     }
     if (status == STATUS_PENDING && wait->Timeout != NULL && wait->Timeout->QuadPart == 0) {

@@ -13,5 +13,7 @@ VOID PspKeepStack(ULONG64 top); /* <= DISPATCH_LEVEL */
  * by KiStartThread or KiStartParked.
  */
 PKTHREAD PsNewThread(PKSTART_ROUTINE routine, PVOID context, KPRIORITY priority, KAFFINITY affinity);
+/* PASSIVE_LEVEL. Starts one that nobody has a reference to, of normal priority, on any CPU; FALSE: no memory. */
+BOOLEAN PsStartThread(PKSTART_ROUTINE routine, PVOID context);
 /* Boot CPU, once all run: for each CPU the thread of its threaded DPCs and that of DirqlStartOn. Bugchecks without memory. */
 VOID PsStartProcessorThreads(VOID);

@@ -2,6 +2,7 @@
 /* System threads (THR-1): PsCreateSystemThread and its kin, and the threads that each CPU has from the start. */
 #include "ps.h"
 
+#include "../ex/worker.h"
 #include "../ob/ob.h"
 
 static OBJECT_TYPE PspThreadType = {&PspThreadType, "Thread", 'erhT', NULL};
@@ -27,6 +28,16 @@ PKTHREAD PsNewThread(PKSTART_ROUTINE routine, PVOID context, KPRIORITY priority,
     thread->Reap = PspReapThread;
     ObfReferenceObject(thread);
     return thread;
+}
+
+BOOLEAN PsStartThread(PKSTART_ROUTINE routine, PVOID context) {
+    PKTHREAD thread = PsNewThread(routine, context, KI_NORMAL_PRIORITY, KeQueryActiveProcessors());
+    if (thread == NULL) {
+        return FALSE;
+    }
+    KiStartThread(thread);
+    ObfDereferenceObject(thread);
+    return TRUE;
 }
 
 static NTSTATUS PspStartWithHandle(PKTHREAD thread, PHANDLE handle, PCLIENT_ID client) {
@@ -60,6 +71,9 @@ NTSTATUS NTAPI PsCreateSystemThread(PHANDLE ThreadHandle, ULONG DesiredAccess, P
 NT_EXPORT(PsCreateSystemThread);
 
 NTSTATUS NTAPI PsTerminateSystemThread(NTSTATUS ExitStatus) {
+    if (ExIsWorkerThread(KiCurrentThread())) { /* by a work item's routine */
+        KeBugCheckEx(ACTIVE_EX_WORKER_THREAD_TERMINATION, (ULONG64)KiCurrentThread(), 0, 0, 0);
+    }
     KiExitThread(ExitStatus);
 }
 NT_EXPORT(PsTerminateSystemThread);
