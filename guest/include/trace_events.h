@@ -73,7 +73,7 @@ typedef enum _TRACE_EVENT {
     TraceApcEnd = 55,    /* KAPC; routine */
     TracePageOut = 56,   /* address; bytes */
     TracePageIn = 57,    /* address that was touched; RIP that touched it */
-    TraceWorkStart = 58, /* work item; routine */
-    TraceWorkEnd = 59,   /* work item; routine */
+    TraceWorkStart = 58, /* work item, or passive-level interrupt; routine that a thread is about to call for it */
+    TraceWorkEnd = 59,   /* the same; routine */
     TraceEventCount
 } TRACE_EVENT;

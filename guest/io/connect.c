@@ -27,10 +27,11 @@ static NTSTATUS IopCheckParameters(const KI_INTERRUPT_PARAMETERS *p) {
             !MUTANT(PassiveTakesLock, "INT-9", "a passive-level interrupt is not refused for its spin lock")) {
             return STATUS_INVALID_PARAMETER;
         }
-        DbgPrint("io: passive-level service routines need threads, which are not there\n");
-        return STATUS_NOT_SUPPORTED;
+        if (p->SynchronizeIrql != PASSIVE_LEVEL) {
+            return STATUS_INVALID_PARAMETER;
+        }
     }
-    if (!KiIsDeviceVector(p->Vector) || VECTOR_IRQL(p->Vector) != p->Irql ||
+    if (!KiIsDeviceVector(p->Vector) || (p->Irql != PASSIVE_LEVEL && VECTOR_IRQL(p->Vector) != p->Irql) ||
         (p->SynchronizeIrql < p->Irql &&
          !MUTANT(LowSynchronizeAccepted, "INT-5", "a SynchronizeIrql below Irql is accepted")) ||
         p->SynchronizeIrql > HIGH_LEVEL || p->ServiceRoutine == NULL) {
@@ -53,6 +54,9 @@ static NTSTATUS IopConnect(const KI_INTERRUPT_PARAMETERS *given, PKINTERRUPT *in
     NTSTATUS status = IopCheckParameters(given);
     if (!NT_SUCCESS(status)) {
         return status;
+    }
+    if (given->Irql == PASSIVE_LEVEL) {
+        return IopConnectPassive(given, interrupt);
     }
     PKINTERRUPT object = ExAllocatePoolWithTag(NonPagedPool, sizeof *object, POOL_TAG_INTERRUPT);
     if (object == NULL) {
@@ -97,6 +101,10 @@ NTSTATUS NTAPI IoConnectInterrupt(PKINTERRUPT *InterruptObject, PKSERVICE_ROUTIN
 NT_EXPORT(IoConnectInterrupt);
 
 VOID NTAPI IoDisconnectInterrupt(PKINTERRUPT InterruptObject) {
+    if (InterruptObject->PassiveLock != NULL) {
+        IopDisconnectPassive(InterruptObject);
+        return;
+    }
     ULONG pin = IopPinOfVector(InterruptObject->Parameters.Vector);
     if (pin != BOOT_NO_PIN) {
         IopDisconnectFromLine(pin, InterruptObject);
@@ -217,6 +225,10 @@ static VOID IopReportActive(PIO_REPORT_INTERRUPT_ACTIVE_STATE_PARAMETERS Paramet
         return;
     }
     PKINTERRUPT interrupt = Parameters->ConnectionContext.InterruptObject;
+    if (interrupt->PassiveLock != NULL) {
+        IopSetPassiveActive(interrupt, active);
+        return;
+    }
     ULONG pin = IopPinOfVector(interrupt->Parameters.Vector);
     KiSetInterruptActive(interrupt, active);
     if (pin != BOOT_NO_PIN) {

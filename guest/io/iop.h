@@ -75,6 +75,11 @@ VOID IopInitializeWork(VOID); /* io/workitem.c: boot CPU, once */
 /* io/connect.c: disconnects what a device or an image left connected, and says so. */
 VOID IopForceOff(const VOID *owner, ULONG64 base, ULONG64 size, PUNICODE_STRING whose);
 
+/* io/passive.c: objects whose Irql is PASSIVE_LEVEL. The parameters have been checked. */
+NTSTATUS IopConnectPassive(const KI_INTERRUPT_PARAMETERS *given, PKINTERRUPT *interrupt);
+VOID IopDisconnectPassive(PKINTERRUPT object);
+VOID IopSetPassiveActive(PKINTERRUPT object, BOOLEAN active); /* may wait */
+
 /* io/messages.c. Connect: *p's table is set before the first interrupt. Retarget: message n to CPU (first_cpu + n). */
 NTSTATUS IopConnectMessages(IOP_PDO *pdo, const IO_CONNECT_INTERRUPT_MESSAGE_BASED_PARAMETERS *p);
 VOID IopDisconnectMessages(IOP_PDO *pdo, PIO_INTERRUPT_MESSAGE_INFO table);

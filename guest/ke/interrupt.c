@@ -139,11 +139,12 @@ KI_VECTOR_USE KiQueryVectorUse(ULONG vector) {
 PKINTERRUPT KiFindInterrupt(const VOID *owner, ULONG64 base, ULONG64 size) {
     for (ULONG vector = 0; vector < RTL_NUMBER_OF(KiInterrupts); vector++) {
         for (PKINTERRUPT interrupt = KiInterrupts[vector]; interrupt != NULL; interrupt = interrupt->Next) {
-            const KI_INTERRUPT_PARAMETERS *p = &interrupt->Parameters;
+            PKINTERRUPT drivers = interrupt->PassiveObject != NULL ? interrupt->PassiveObject : interrupt;
+            const KI_INTERRUPT_PARAMETERS *p = &drivers->Parameters;
             ULONG64 routine =
                 p->ServiceRoutine != NULL ? (ULONG64)p->ServiceRoutine : (ULONG64)p->MessageServiceRoutine;
             if ((owner != NULL && p->Owner == owner) || routine - base < size) {
-                return interrupt;
+                return drivers;
             }
         }
     }

@@ -52,7 +52,16 @@ struct _KINTERRUPT {
     volatile LONG64 Count;
     volatile LONG64 Claimed;
     volatile BOOLEAN Active; /* written and read under ActualLock (INT-8) */
+    struct _KINTERRUPT
+        *PassiveObject;  /* the driver's object that this one stands for at the vector; NULL: this is it */
+    PKEVENT PassiveLock; /* of a passive-level interrupt, in place of the spin lock (io/passive.c); else NULL */
 };
+
+/* ke/synchronize.c: the event of a passive-level interrupt. PASSIVE_LEVEL; acquiring waits. */
+VOID KiAcquirePassiveInterrupt(PKINTERRUPT interrupt);
+VOID KiReleasePassiveInterrupt(PKINTERRUPT interrupt);
+/* Any IRQL: a bugcheck if it is one, which has no spin lock. */
+VOID KiRefusePassive(PKINTERRUPT interrupt, ULONG64 caller);
 
 /* ke/interrupt.c. PASSIVE_LEVEL or above. STATUS_INVALID_PARAMETER: the vector is taken and not shared in the same way. */
 NTSTATUS KiConnectInterrupt(PKINTERRUPT interrupt, const KI_INTERRUPT_PARAMETERS *parameters);

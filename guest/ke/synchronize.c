@@ -8,8 +8,39 @@
 
 #include "../trace/trace.h"
 
+#ifndef DRIVER_VIOLATION
+#define DRIVER_VIOLATION 0x121
+#endif
+
+VOID KiAcquirePassiveInterrupt(PKINTERRUPT interrupt) {
+    KeWaitForSingleObject(interrupt->PassiveLock, Executive, KernelMode, FALSE, NULL);
+}
+
+VOID KiReleasePassiveInterrupt(PKINTERRUPT interrupt) {
+    KeSetEvent(interrupt->PassiveLock, IO_NO_INCREMENT, FALSE);
+}
+
+static BOOLEAN KiSynchronizePassive(PKINTERRUPT interrupt, PKSYNCHRONIZE_ROUTINE shown, PKSYNCHRONIZE_ROUTINE routine,
+                                    PVOID context) {
+    BOOLEAN lock = !MUTANT(PassiveSyncWithoutLock, "INT-9",
+                           "KeSynchronizeExecution does not wait for a passive-level service routine");
+    if (lock) {
+        KiAcquirePassiveInterrupt(interrupt);
+    }
+    trace(TraceWorkStart, (ULONG64)interrupt, (ULONG64)shown);
+    BOOLEAN value = routine(context);
+    trace(TraceWorkEnd, (ULONG64)interrupt, (ULONG64)shown);
+    if (lock) {
+        KiReleasePassiveInterrupt(interrupt);
+    }
+    return value;
+}
+
 BOOLEAN KiSynchronizeExecution(PKINTERRUPT interrupt, PKSYNCHRONIZE_ROUTINE shown, PKSYNCHRONIZE_ROUTINE routine,
                                PVOID context, ULONG64 caller) {
+    if (interrupt->PassiveLock != NULL) {
+        return KiSynchronizePassive(interrupt, shown, routine, context);
+    }
     KIRQL level = interrupt->Parameters.SynchronizeIrql;
     trace(TraceSyncRequest, (ULONG64)interrupt, (ULONG64)shown);
     if (MUTANT(SyncAtDispatch, "SYN-1 SYN-2", "a synchronised routine runs at DISPATCH_LEVEL")) {
@@ -35,13 +66,23 @@ BOOLEAN KiSynchronizeExecution(PKINTERRUPT interrupt, PKSYNCHRONIZE_ROUTINE show
     }
     return value;
 }
+
 BOOLEAN NTAPI KeSynchronizeExecution(PKINTERRUPT Interrupt, PKSYNCHRONIZE_ROUTINE SynchronizeRoutine,
                                      PVOID SynchronizeContext) {
     return KiSynchronizeExecution(Interrupt, SynchronizeRoutine, SynchronizeRoutine, SynchronizeContext, KI_CALLER);
 }
 NT_EXPORT(KeSynchronizeExecution);
 
+/* The code is the one for a driver that breaks a rule (bug-check-0x121). */
+VOID KiRefusePassive(PKINTERRUPT interrupt, ULONG64 caller) {
+    if (interrupt->PassiveLock != NULL &&
+        !MUTANT(PassiveSpinLock, "INT-9", "KeAcquireInterruptSpinLock takes a passive-level interrupt")) {
+        KeBugCheckEx(DRIVER_VIOLATION, 0, (ULONG64)interrupt, caller, 0);
+    }
+}
+
 KIRQL NTAPI KeAcquireInterruptSpinLock(PKINTERRUPT Interrupt) {
+    KiRefusePassive(Interrupt, KI_CALLER);
     KIRQL old = KiRaiseIrql(Interrupt->Parameters.SynchronizeIrql, KI_CALLER);
     if (!MUTANT(InterruptLockNotTaken, "INT-10", "KeAcquireInterruptSpinLock only raises IRQL")) {
         KiAcquireInterruptLock(Interrupt->ActualLock, KI_CALLER);
@@ -51,6 +92,7 @@ KIRQL NTAPI KeAcquireInterruptSpinLock(PKINTERRUPT Interrupt) {
 NT_EXPORT(KeAcquireInterruptSpinLock);
 
 VOID NTAPI KeReleaseInterruptSpinLock(PKINTERRUPT Interrupt, KIRQL OldIrql) {
+    KiRefusePassive(Interrupt, KI_CALLER);
     if (!MUTANT(InterruptLockNotTaken, "INT-10", "KeAcquireInterruptSpinLock only raises IRQL")) {
         KiReleaseInterruptLock(Interrupt->ActualLock, KI_CALLER);
     }

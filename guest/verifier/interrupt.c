@@ -88,6 +88,9 @@ static BOOLEAN NTAPI ViSynchronized(PVOID context) {
 
 static BOOLEAN NTAPI ViSynchronizeExecution(PKINTERRUPT Interrupt, PKSYNCHRONIZE_ROUTINE SynchronizeRoutine,
                                             PVOID SynchronizeContext) {
+    if (Interrupt->PassiveLock != NULL && __readcr8() == PASSIVE_LEVEL) { /* no spin lock to watch */
+        return KiSynchronizeExecution(Interrupt, SynchronizeRoutine, SynchronizeRoutine, SynchronizeContext, KI_CALLER);
+    }
     VI_REQUEST request = ViEnter(Interrupt, ViService, VI_FRAME);
     VI_SYNCHRONIZED call = {SynchronizeRoutine, SynchronizeContext, Interrupt, &request};
     return KiSynchronizeExecution(Interrupt, SynchronizeRoutine, ViSynchronized, &call, KI_CALLER);
@@ -95,6 +98,7 @@ static BOOLEAN NTAPI ViSynchronizeExecution(PKINTERRUPT Interrupt, PKSYNCHRONIZE
 NT_VERIFIED(KeSynchronizeExecution, ViSynchronizeExecution);
 
 static KIRQL NTAPI ViAcquireInterruptLock(PKINTERRUPT Interrupt) {
+    KiRefusePassive(Interrupt, KI_CALLER);
     VI_REQUEST request = ViEnter(Interrupt, ViInterruptLock, VI_FRAME);
     KiRaiseIrql(request.HeldIrql, KI_CALLER);
     KiAcquireInterruptLock(Interrupt->ActualLock, KI_CALLER);
@@ -104,6 +108,7 @@ static KIRQL NTAPI ViAcquireInterruptLock(PKINTERRUPT Interrupt) {
 NT_VERIFIED(KeAcquireInterruptSpinLock, ViAcquireInterruptLock);
 
 static VOID NTAPI ViReleaseInterruptLock(PKINTERRUPT Interrupt, KIRQL OldIrql) {
+    KiRefusePassive(Interrupt, KI_CALLER);
     ULONG64 lock = (ULONG64)Interrupt->ActualLock;
     VI_REQUEST *held = ViCheckRelease(lock, ViInterrupt, ViInterruptLock, VI_FRAME);
     ViCheckReleaseIrql(lock, VI_KERNEL_RELEASE_IRQL, OldIrql, VI_FRAME);

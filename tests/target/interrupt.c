@@ -336,13 +336,6 @@ TARGET_CASE("INT-8", inactive_waits_for_the_service_routine, "smp=2") {
     IoDisconnectInterrupt(interrupt);
 }
 
-TARGET_CASE("INT-9", passive_level_interrupts, "") {
-    static KSPIN_LOCK lock;
-    KeInitializeSpinLock(&lock);
-    ASSERT_EQ(TryConnect(LEVEL_VECTOR(9), PASSIVE_LEVEL, PASSIVE_LEVEL, &lock, ALL_CPUS), STATUS_INVALID_PARAMETER);
-    ASSERT_EQ(TryConnect(LEVEL_VECTOR(9), PASSIVE_LEVEL, PASSIVE_LEVEL, NULL, ALL_CPUS), STATUS_NOT_SUPPORTED);
-}
-
 TARGET_CASE("INT-10", the_lock_is_held_at_synchronize_irql, "") {
     Begin();
     PKINTERRUPT interrupt = ConnectTo(LEVEL_VECTOR(6), 9, CountCall, NULL, NULL, ALL_CPUS);

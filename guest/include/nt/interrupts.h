@@ -17,8 +17,9 @@ KIRQL NTAPI KeAcquireInterruptSpinLock(PKINTERRUPT Interrupt);
 /* SynchronizeIrql in, OldIrql out; the caller holds the interrupt spin lock. */
 VOID NTAPI KeReleaseInterruptSpinLock(PKINTERRUPT Interrupt, KIRQL OldIrql);
 /*
- * PASSIVE_LEVEL. The ISR may run before it returns. Irql is the vector's (its high half), 3 to 15; PASSIVE_LEVEL with a
- * SpinLock is STATUS_INVALID_PARAMETER, without one STATUS_NOT_SUPPORTED. A vector that nobody has allocated is reserved
+ * PASSIVE_LEVEL. The ISR may run before it returns. Irql is the vector's (its high half), 3 to 15; or
+ * PASSIVE_LEVEL, as SynchronizeIrql then, without a SpinLock (STATUS_INVALID_PARAMETER with one): the ISR runs in a thread at
+ * PASSIVE_LEVEL and may wait, and so may whoever synchronises with it. A vector that nobody has allocated is reserved
  * until its last object is disconnected. Only the CPUs of ProcessorEnableMask run the ISR: the vector on another CPU is
  * counted as unexpected; a mask without any active CPU is STATUS_INVALID_PARAMETER. SpinLock, where given, was made by
  * KeInitializeSpinLock and is used for nothing but interrupt objects.
