@@ -89,12 +89,12 @@ VOID KiStartTime(ULONG64 boot_time) {
 }
 
 /* Bias and timers change under one hold of the dispatcher lock: no timer is set by the old bias and moved, or the reverse. */
-ULONG64 KiSetSystemTime(ULONG64 system_time) {
+ULONG64 NTAPI DirqlSetSystemTime(ULONG64 SystemTime) {
     KIRQL irql = KiLockDispatcher();
     KIRQL level = KiAcquireLockAtHigh(&KiSharedDataLock);
     ULONG64 now = KiInterruptTime();
     LONG64 before = KiReadTimeBias();
-    LONG64 after = (LONG64)(system_time - now);
+    LONG64 after = (LONG64)(SystemTime - now);
     __atomic_store_n(&KiTimeBias, after, __ATOMIC_RELAXED);
     KiPublishTime();
     KiReleaseLockFromHigh(&KiSharedDataLock, level);
@@ -104,6 +104,7 @@ ULONG64 KiSetSystemTime(ULONG64 system_time) {
     KiUnlockDispatcher(irql);
     return now + (ULONG64)before;
 }
+NT_EXPORT(DirqlSetSystemTime);
 
 static ULONG64 NTAPI KiExportedInterruptTime(VOID) {
     return KiInterruptTime();

@@ -17,9 +17,8 @@ ULONG64 KiCurrentTick(VOID); /* interrupt time in clock periods */
 VOID KiAdvanceTime(VOID);    /* CLOCK_LEVEL, boot CPU: catches up with the counter, however many ticks came as one */
 /* The interrupt time at which a system time comes, 0 for one before the start. Dispatcher lock held. */
 ULONG64 KiInterruptTimeOf(ULONG64 system_time);
-VOID KiStartTime(ULONG64 boot_time);          /* boot CPU, once: system time now, in 100 ns since 1601 */
-ULONG64 KiSetSystemTime(ULONG64 system_time); /* <= DISPATCH_LEVEL, lock not held; returns what it was */
-extern UCHAR KiSharedData[];                  /* the page of KUSER_SHARED_DATA, which drivers see read-only */
+VOID KiStartTime(ULONG64 boot_time); /* boot CPU, once: system time now, in 100 ns since 1601 */
+extern UCHAR KiSharedData[];         /* the page of KUSER_SHARED_DATA, which drivers see read-only */
 
 /* ke/timer.c. Dispatcher lock held. */
 VOID KiTimerHasExpired(PKTIMER timer);          /* in no list: signals it, queues its DPC, sets it again if periodic */

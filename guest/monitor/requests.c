@@ -107,6 +107,9 @@ VOID HostExecute(const HOST_REQUEST *request, HOST_REPLY *reply) {
     case HostRequestFlushDpcs:
         KeFlushQueuedDpcs();
         break;
+    case HostRequestSetSystemTime:
+        reply->Value[0] = DirqlSetSystemTime(request->Argument[0]);
+        break;
     case HostRequestVerifier:
         reply->Value[0] = VfEnable(request->Argument[0] != 0);
         break;

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Literal
 from dirql.devices.rendezvous import Rendezvous
 from dirql.errors import UsageError
 from dirql.guest import artifacts
+from dirql.guest.systemtime import to_system_time
 from dirql.qemu.command import Mode, OnBugCheck, QemuConfig
 from dirql.qemu.memory import MIB
 from dirql.qemu.session import dry_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from dirql.qemu.attach import PciDevice
@@ -35,6 +37,7 @@ GUEST_OPTIONS = (
     "verifier",
     "feature_fault_cpu",
     "clock_100ns",
+    "system_time",
 )
 """Those fields of a configuration that the guest is told at its start: a reset can change them."""
 
@@ -68,6 +71,7 @@ class MachineConfig:
         feature_fault_cpu: this CPU reports another feature word than it has, and the guest refuses to start (SYS-1); 0:
             none.
         clock_100ns: the clock tick in units of 100 ns; 0 takes the guest's default, 156250.
+        system_time: the guest's system time at its start, with a time zone; None: the host's, in icount 2020-01-01 UTC.
         qemu: QEMU's path, or a name in PATH.
         extra: more QEMU arguments.
     """
@@ -90,6 +94,7 @@ class MachineConfig:
     verifier: bool = True
     feature_fault_cpu: int = 0
     clock_100ns: int = 0
+    system_time: datetime | None = None
     qemu: str = "qemu-system-x86_64"
     extra: tuple[str, ...] = ()
 
@@ -103,6 +108,8 @@ class MachineConfig:
             raise UsageError(f"the guest needs at least 32 MiB of RAM; {self.ram_bytes / MIB:g} MiB were asked for")
         if self.trace_records and (self.trace_records < 64 or self.trace_records & (self.trace_records - 1)):
             raise UsageError(f"a trace ring has a power of two of records, at least 64; not {self.trace_records}")
+        if self.system_time is not None:
+            to_system_time(self.system_time)
 
     def check(self) -> None:
         """Check every value, QEMU's included.

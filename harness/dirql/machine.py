@@ -38,6 +38,7 @@ from dirql.guest.ntstatus import ntstatus_name
 from dirql.guest.placement import place, restore
 from dirql.guest.state import BugCheckRecord, parse_irql, parse_registers
 from dirql.guest.symbols import Symbolizer
+from dirql.guest.systemtime import boot_system_time, from_system_time, to_system_time
 from dirql.guest.verifier import bugcheck_error
 from dirql.hostcalls import HostCalls
 from dirql.inject.injector import Injector
@@ -46,6 +47,7 @@ from dirql.qemu.waits import Deadline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
     from pathlib import Path
     from types import TracebackType
 
@@ -207,6 +209,24 @@ class Machine:
         """
         return bool(self.link.request("Verifier", int(on), what="the verifier to be switched", timeout=timeout)[0])
 
+    def set_system_time(self, when: datetime, timeout: float | Deadline = DEFAULT_TIMEOUT) -> datetime:
+        """Change the guest's system time. Absolute timers follow it, relative ones do not (TMR-9).
+
+        Args:
+            when: the new system time, with a time zone.
+            timeout: seconds for it.
+
+        Returns:
+            What it was, in UTC.
+
+        Raises:
+            UsageError: `when` has no time zone, or lies before 1601.
+        """
+        units = to_system_time(when)
+        return from_system_time(
+            self.link.request("SetSystemTime", units, what="the system time to be set", timeout=timeout)[0]
+        )
+
     def find_pci(self, vendor: int, device: int) -> int:
         """Return the location (bus << 8 | device << 3 | function) of a PCI function.
 
@@ -307,6 +327,7 @@ class Machine:
         options.set("Verifier", int(self.config.verifier))
         options.set("FeatureFaultCpu", self.config.feature_fault_cpu)
         options.set("ClockPeriod100ns", self.config.clock_100ns)
+        options.set("SystemTime", boot_system_time(self.config.system_time, virtual=self.config.mode == "icount"))
         options.set("Magic", _OPTIONS_MAGIC)
 
     def _clear_rings(self) -> None:

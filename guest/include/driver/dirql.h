@@ -50,6 +50,12 @@ typedef enum _DIRQL_THREAD_STATE {
 } DIRQL_THREAD_STATE;
 NTSYSAPI DIRQL_THREAD_STATE NTAPI DirqlQueryThreadState(PKTHREAD Thread);
 
+/*
+ * Change system time, in 100 ns since 1601; returns what it was. Timers with an absolute due time follow it, others do not. IRQL <=
+ * DISPATCH_LEVEL.
+ */
+NTSYSAPI ULONG64 NTAPI DirqlSetSystemTime(ULONG64 SystemTime);
+
 /* How the machine was booted, for cases that expect different things of different machines. */
 typedef struct _DIRQL_MACHINE {
     ULONG Cpus;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "../ddk.h"
+#include "../driver/precisetime.h" /* two that the DDK headers lack */
 
 /* NOLINTBEGIN(readability-redundant-declaration): declared again on purpose */
 
@@ -23,10 +24,9 @@ BOOLEAN NTAPI KeReadStateTimer(PKTIMER Timer);
 
 /*
  * Time (ke/time.c). Any IRQL. The DDK makes KeQueryInterruptTime, KeQuerySystemTime and KeQueryTickCount macros that read the
- * shared page; they are exported as routines too. All three move with the clock tick, the precise ones between ticks.
+ * shared page; they are exported as routines too. All three move with the clock tick, KeQuerySystemTimePrecise and
+ * KeQueryInterruptTimePrecise between ticks; the latter's QpcTimeStamp is the performance counter of that moment.
  */
-VOID NTAPI KeQuerySystemTimePrecise(PLARGE_INTEGER CurrentTime);
-ULONG64 NTAPI KeQueryInterruptTimePrecise(PULONG64 QpcTimeStamp);
 ULONGLONG NTAPI KeQueryUnbiasedInterruptTime(VOID);
 LARGE_INTEGER NTAPI KeQueryPerformanceCounter(PLARGE_INTEGER PerformanceFrequency); /* one counter for all CPUs */
 VOID NTAPI KeStallExecutionProcessor(ULONG MicroSeconds);                           /* spins at least so long */
