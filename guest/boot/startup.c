@@ -109,7 +109,6 @@ VOID KiSystemStartup(ULONG64 boot_block, ULONG64 pvh_start_info) {
     KiInitializeScheduler();
     KiConnectDpcInterrupt();
     KiConnectApcInterrupt();
-    KiInitializeTimers();
     KiConnectClock();
     KiConnectIpi();
     VfInitialize();

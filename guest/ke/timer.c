@@ -72,7 +72,7 @@ static VOID KiLinkTimer(PKTIMER timer) {
     ULONG64 tick = KiDueTick(timer);
     PLIST_ENTRY list = &KiTimersAtHand;
     if (tick > KiWheelTick) {
-        ULONG level = (63u - (ULONG)__builtin_clzll(tick ^ KiWheelTick)) / KI_WHEEL_BITS;
+        ULONG64 level = (63u - (ULONG)__builtin_clzll(tick ^ KiWheelTick)) / KI_WHEEL_BITS;
         if (level < KI_WHEEL_LEVELS) {
             ULONG64 slot = tick >> level * KI_WHEEL_BITS & (KI_WHEEL_SLOTS - 1);
             KiWheelUsed[level] |= 1ull << slot;
@@ -175,7 +175,7 @@ static BOOLEAN KiTurnWheel(ULONG64 now) {
             }
             return FALSE;
         }
-        ULONG level = (63u - (ULONG)__builtin_clzll(next ^ KiWheelTick)) / KI_WHEEL_BITS;
+        ULONG64 level = (63u - (ULONG)__builtin_clzll(next ^ KiWheelTick)) / KI_WHEEL_BITS;
         PLIST_ENTRY list = &KiTimersFar;
         if (level < KI_WHEEL_LEVELS) {
             ULONG64 slot = next >> level * KI_WHEEL_BITS & (KI_WHEEL_SLOTS - 1);
@@ -229,7 +229,7 @@ VOID KiAdjustAbsoluteTimers(LONG64 difference) {
     InitializeListHead(&taken);
     KiTakeAbsolute(&KiTimersAtHand, &taken);
     KiTakeAbsolute(&KiTimersFar, &taken);
-    for (ULONG level = 0; level < KI_WHEEL_LEVELS; level++) {
+    for (ULONG64 level = 0; level < KI_WHEEL_LEVELS; level++) {
         for (ULONG64 used = KiWheelUsed[level]; used != 0; used &= used - 1) {
             KiTakeAbsolute(&KiWheel[level * KI_WHEEL_SLOTS + (ULONG)__builtin_ctzll(used)], &taken);
         }

@@ -12,7 +12,6 @@
 #define KI_TIMER_INCREMENT 0 /* a timer's expiry boosts nobody */
 
 /* ke/time.c. Any IRQL, no lock needed. */
-ULONG64 KiInterruptTime(VOID);
 ULONG64 KiCurrentTick(VOID); /* interrupt time in clock periods */
 VOID KiAdvanceTime(VOID);    /* CLOCK_LEVEL, boot CPU: catches up with the counter, however many ticks came as one */
 /* The interrupt time at which a system time comes, 0 for one before the start. Dispatcher lock held. */

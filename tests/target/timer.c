@@ -76,7 +76,7 @@ TARGET_CASE("TMR-2", setting_again_cancels_the_call_before, "clock=10000") {
         PrepareAlarm(&First, NotificationTimer);
         PrepareAlarm(&Second, NotificationTimer);
         SetAlarm(&First, In(1));
-        for (ULONG64 end = PreciseNow() + i * 100; PreciseNow() < end;) {
+        for (ULONG64 end = PreciseNow() + (ULONG64)i * 100; PreciseNow() < end;) {
             YieldProcessor();
         }
         BOOLEAN was_set = KeSetTimer(&First.Timer, At(0), &Second.Dpc);

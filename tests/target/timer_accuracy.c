@@ -121,7 +121,7 @@ TARGET_CASE("TMR-9", a_clock_put_back_makes_them_wait, "clock=10000") {
     SetAlarm(&Alarm, At(due));
     SetAlarm(&Other, In(Ticks(200)));
     DirqlSetSystemTime((ULONG64)(before - HOUR));
-    WAIT_UNTIL(Other.Runs); /* on time by the clock that nobody sets */
+    SLEEP_UNTIL(Other.Runs); /* on time by the clock that nobody sets */
     ASSERT_FALSE(KeReadStateTimer(&Alarm.Timer));
     DirqlSetSystemTime((ULONG64)(due - 1));
     WAIT_UNTIL(Alarm.Runs);

@@ -75,7 +75,7 @@ TARGET_CASE("TMR-5 TMR-9", thousands_expire_tick_by_tick, "clock=10000") {
     LONGLONG first = SetMany(MANY, TRUE);
     ASSERT_EQ(Runs, 0);
     DirqlSetSystemTime((ULONG64)(first - Ticks(1)));
-    WAIT_UNTIL(Runs == MANY);
+    SLEEP_UNTIL(Runs == MANY);
     KeFlushQueuedDpcs();
     for (ULONG i = 0; i < MANY; i++) {
         ASSERT_EQ(Timers[i].Runs, 1);
@@ -99,7 +99,7 @@ TARGET_CASE("TMR-4 TMR-8", thousands_expire_or_are_cancelled, "clock=10000") {
         Timers[i].Cancelled = KeCancelTimer(&Timers[i].Timer);
         cancelled += Timers[i].Cancelled;
     }
-    WAIT_UNTIL(Runs == MANY - cancelled);
+    SLEEP_UNTIL(Runs == MANY - cancelled);
     KeFlushQueuedDpcs();
     for (ULONG i = 0; i < MANY; i++) {
         ASSERT_EQ(Timers[i].Runs, Timers[i].Cancelled ? 0 : 1);
@@ -115,7 +115,7 @@ static volatile LONG Chosen;
 static VOID NTAPI SetAndCancel(PVOID Context) {
     ULONG cpu = KeGetCurrentProcessorNumber();
     ULONG share = MANY / TargetCpus(), random = cpu + 1;
-    ONE *mine = &Timers[cpu * share];
+    ONE *mine = &Timers[(SIZE_T)cpu * share];
     UNREFERENCED_PARAMETER(Context);
     for (ULONG i = 0; i < share; i++) {
         KeInitializeTimer(&mine[i].Timer);

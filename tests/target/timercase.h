@@ -11,7 +11,7 @@
 #include <precisetime.h>
 
 #define MAXIMUM_CPUS 64
-#define HOUR         36000000000ll /* in 100 ns */
+#define HOUR         36000000000LL /* in 100 ns */
 
 typedef struct _ALARM {
     KTIMER Timer;
@@ -29,7 +29,7 @@ static inline BOOLEAN VirtualTime(VOID) {
 }
 
 static inline LONGLONG SystemNow(VOID) {
-    LARGE_INTEGER now;
+    LARGE_INTEGER now = {.QuadPart = 0};
     KeQuerySystemTime(&now);
     return now.QuadPart;
 }
@@ -82,6 +82,15 @@ static inline VOID LetTicksPass(ULONG Count) {
     ULONG64 end = KeQueryInterruptTime() + (ULONG64)Ticks(Count);
     WAIT_UNTIL(KeQueryInterruptTime() >= end);
 }
+
+/* PASSIVE_LEVEL: looks once a tick and sleeps in between, so that virtual time leaps. */
+#define SLEEP_UNTIL(condition)                                \
+    do {                                                      \
+        LARGE_INTEGER tick = In(1);                           \
+        while (!(condition)) {                                \
+            KeDelayExecutionThread(KernelMode, FALSE, &tick); \
+        }                                                     \
+    } while (0)
 
 static volatile LONG Held;
 static volatile LONG Released[MAXIMUM_CPUS];
