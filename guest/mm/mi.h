@@ -29,6 +29,8 @@ typedef enum _MI_PROTECTION {
 /* mm/physical.c */
 VOID MiInitializePhysical(const BOOT_BLOCK *block); /* boot CPU, once */
 ULONG64 MiAllocatePages(ULONG64 count);             /* contiguous, not zeroed; 0 if there are not as many in a row */
+/* As that, of whole pages from lowest to highest, its last byte; across no multiple of boundary, a power of two, or 0. */
+ULONG64 MiAllocatePagesWithin(ULONG64 count, ULONG64 lowest, ULONG64 highest, ULONG64 boundary);
 VOID MiFreePages(ULONG64 physical, ULONG64 count);
 ULONG64 MiFreePageCount(VOID);
 ULONG64 MiTotalPageCount(VOID);
@@ -62,7 +64,7 @@ ULONG64 MiCreateStack(ULONG pages);    /* the same; bugchecks without memory */
 
 typedef struct _MI_PAGE {
     ULONG64
-        Frame;  /* physical address of its contents: mapped while Resident, else kept aside; 0: there is no such page */
+    Frame;      /* physical address of its contents: mapped while Resident, else kept aside; 0: there is no such page */
     LONG Locks; /* while not 0 it stays */
     UCHAR Resident;   /* TRUE: a touch finds it */
     UCHAR Pageable;   /* MI_MAY_GO: it may be put out; MI_OWN_WILL: its section's name says so */

@@ -60,7 +60,7 @@ static ULONG64 MiFindRun(ULONG64 from, ULONG64 limit, ULONG64 count) {
     ULONG64 run = 0;
     for (ULONG64 page = from; page < limit;) {
         ULONG64 step = 1;
-        if ((page & 63u) == 0 && MiBitmap[page / 64] == 0) {
+        if ((page & 63u) == 0 && page + 64 <= limit && MiBitmap[page / 64] == 0) {
             step = 64; /* a whole word of free pages */
             run += step;
         } else {
@@ -74,11 +74,29 @@ static ULONG64 MiFindRun(ULONG64 from, ULONG64 limit, ULONG64 count) {
     return 0;
 }
 
-ULONG64 MiAllocatePages(ULONG64 count) {
+/* The first run in the range that the boundary leaves whole; 0: none. */
+static ULONG64 MiFindWithin(ULONG64 from, ULONG64 limit, ULONG64 count, ULONG64 boundary) {
+    for (;;) {
+        ULONG64 page = from < limit ? MiFindRun(from, limit, count) : 0;
+        if (page == 0 || boundary == 0 || (page ^ (page + count - 1)) < boundary) {
+            return page;
+        }
+        from = (page + count - 1) & ~(boundary - 1);
+    }
+}
+
+ULONG64 MiAllocatePagesWithin(ULONG64 count, ULONG64 lowest, ULONG64 highest, ULONG64 boundary) {
+    ULONG64 from = BYTES_TO_PAGES(lowest);
+    ULONG64 limit = highest / PAGE_SIZE + ((highest & (PAGE_SIZE - 1)) == PAGE_SIZE - 1);
+    limit = limit < MiPageLimit ? limit : MiPageLimit;
+    if (boundary != 0 && boundary < count << PAGE_SHIFT) {
+        return 0;
+    }
     KIRQL irql = KiAcquireLockAtHigh(&MiPageLock);
-    ULONG64 page = MiFindRun(MiHint, MiPageLimit, count);
+    ULONG64 start = MiHint > from ? MiHint : from;
+    ULONG64 page = MiFindWithin(start, limit, count, boundary >> PAGE_SHIFT);
     if (page == 0) {
-        page = MiFindRun(0, MiPageLimit, count);
+        page = MiFindWithin(from, limit, count, boundary >> PAGE_SHIFT);
     }
     if (page != 0) {
         MiMark(page, count, TRUE);
@@ -87,6 +105,10 @@ ULONG64 MiAllocatePages(ULONG64 count) {
     }
     KiReleaseLockFromHigh(&MiPageLock, irql);
     return page << PAGE_SHIFT;
+}
+
+ULONG64 MiAllocatePages(ULONG64 count) {
+    return MiAllocatePagesWithin(count, 0, ~0ull, 0);
 }
 
 VOID MiFreePages(ULONG64 physical, ULONG64 count) {
