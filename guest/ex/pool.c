@@ -134,7 +134,7 @@ static VOID ExpFreeSmall(POOL_HEADER *header, ULONG tag, BOOLEAN any_tag) {
     ExpCheckGuard(data, header->Bytes, EXP_GUARD_BYTES);
     KiVerifyRelease(data, header->Bytes);
     EXP_KIND kind = (header->Place & POOL_PAGED) != 0 ? ExpPaged : ExpResident;
-    PVOID block = (POOL_HEADER *)header - (header->Place & ~POOL_PAGED);
+    PVOID block = header - (header->Place & ~POOL_PAGED);
     ULONG block_class = header->Class;
     ULONG slot = ExpTagSlot(header->Tag);
     ULONG64 bytes = header->Bytes;

@@ -9,6 +9,10 @@
 #define TAG  'tseT'
 #define LINE 64
 
+/* Not constants: an enumeration's own values do not have these bits, as compilers notice. */
+static volatile ULONG Flagged[] = {(ULONG)PagedPool | POOL_QUOTA_FAIL_INSTEAD_OF_RAISE,
+                                   (ULONG)NonPagedPoolNx | POOL_RAISE_IF_ALLOCATION_FAILURE};
+
 static UCHAR *Take(POOL_TYPE type, SIZE_T bytes) {
     UCHAR *memory = ExAllocatePoolWithTag(type, bytes, TAG);
     ASSERT_NE(memory, NULL);
@@ -113,7 +117,7 @@ TARGET_CASE("MEM-4", too_much_is_null, "") {
     ASSERT_EQ(ExAllocatePoolWithTag(NonPagedPoolNx, 1ull << 40, TAG), NULL);
     ASSERT_EQ(ExAllocatePoolWithTag(PagedPool, 1ull << 40, TAG), NULL);
     ASSERT_EQ(ExAllocatePoolWithTag(NonPagedPoolNx, ~(SIZE_T)0, TAG), NULL);
-    ASSERT_EQ(ExAllocatePoolWithQuotaTag(PagedPool | POOL_QUOTA_FAIL_INSTEAD_OF_RAISE, 1ull << 40, TAG), NULL);
+    ASSERT_EQ(ExAllocatePoolWithQuotaTag((POOL_TYPE)Flagged[0], 1ull << 40, TAG), NULL);
     ASSERT_EQ(ExAllocatePoolWithTag(NonPagedPoolMustSucceed, 16, TAG), NULL);
     PVOID memory = ExAllocatePoolWithTagPriority(NonPagedPoolNx, 16, TAG, LowPoolPriority);
     ASSERT_NE(memory, NULL);
@@ -121,7 +125,7 @@ TARGET_CASE("MEM-4", too_much_is_null, "") {
 }
 
 TARGET_CASE("MEM-4", too_much_is_raised_where_asked_for, "bugcheck=0x1E/0xFFFFFFFFC000009A") {
-    ExAllocatePoolWithTag(NonPagedPoolNx | POOL_RAISE_IF_ALLOCATION_FAILURE, 1ull << 40, TAG);
+    ExAllocatePoolWithTag((POOL_TYPE)Flagged[1], 1ull << 40, TAG);
 }
 
 TARGET_CASE("MEM-4", quota_is_raised_unless_told, "bugcheck=0x1E/0xFFFFFFFFC000009A") {
@@ -130,8 +134,8 @@ TARGET_CASE("MEM-4", quota_is_raised_unless_told, "bugcheck=0x1E/0xFFFFFFFFC0000
 
 TARGET_CASE("MEM-4", memory_that_is_freed_is_given_again, "") {
     for (ULONG i = 0; i < 400; i++) { /* more than all that the machine has, if it were not */
-        UCHAR *large = Take(NonPagedPoolNx, 300 * 1024);
-        UCHAR *paged = Take(PagedPool, 300 * 1024);
+        UCHAR *large = Take(NonPagedPoolNx, 300ull * 1024);
+        UCHAR *paged = Take(PagedPool, 300ull * 1024);
         large[i] = paged[i] = 1;
         ExFreePool(large);
         ExFreePool(paged);
@@ -140,8 +144,8 @@ TARGET_CASE("MEM-4", memory_that_is_freed_is_given_again, "") {
 
 TARGET_CASE("MEM-1", paged_pool_goes_out_and_comes_back, "") {
     ULONG64 *small = (ULONG64 *)Take(PagedPool, 64);
-    ULONG64 *large = (ULONG64 *)Take(PagedPool, 3 * PAGE_SIZE);
-    ULONG64 *resident = (ULONG64 *)Take(NonPagedPoolNx, 3 * PAGE_SIZE);
+    ULONG64 *large = (ULONG64 *)Take(PagedPool, 3ull * PAGE_SIZE);
+    ULONG64 *resident = (ULONG64 *)Take(NonPagedPoolNx, 3ull * PAGE_SIZE);
     *small = 1;
     large[0] = 2;
     large[1024] = 3;
@@ -177,7 +181,7 @@ TARGET_CASE("MEM-5", paged_pool_freed_twice, "bugcheck=0xC2/7") {
 }
 
 TARGET_CASE("MEM-5", a_large_block_freed_twice, "bugcheck=0xC2/0x99") {
-    UCHAR *memory = Take(NonPagedPoolNx, 2 * PAGE_SIZE);
+    UCHAR *memory = Take(NonPagedPoolNx, 2ull * PAGE_SIZE);
     ExFreePool(memory);
     ExFreePool(memory);
 }

@@ -55,6 +55,7 @@ NTSYSAPI VOID NTAPI ExFreePool2(PVOID P, ULONG Tag, const POOL_EXTENDED_PARAMETE
 
 /* Inline in the newer headers, too: cleared or not, by the routines of old. */
 static __inline PVOID ExAllocatePoolUninitialized(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag) {
+    /* NOLINTNEXTLINE(readability-redundant-parentheses): a macro of this name would drop the tag */
     return (ExAllocatePoolWithTag)(PoolType, NumberOfBytes, Tag);
 }
 
