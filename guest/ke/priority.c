@@ -32,20 +32,18 @@ LONG NTAPI KeSetBasePriorityThread(PKTHREAD Thread, LONG Increment) {
 }
 NT_EXPORT(KeSetBasePriorityThread);
 
-/* Returns the affinity before. */
+/* Returns the system affinity before, 0: there was none. */
 static KAFFINITY KiSetAffinity(KAFFINITY affinity, BOOLEAN user) {
     PKTHREAD thread = KiCurrentThread();
     KIRQL irql = KiLockDispatcher();
-    KAFFINITY before = thread->Affinity;
+    KAFFINITY before = thread->SystemAffinity;
     affinity &= KeQueryActiveProcessors();
-    if (user) {
-        affinity = thread->UserAffinity;
-    }
-    if (affinity != 0) {
-        KiChangeAffinity(thread, affinity);
+    if (user || affinity != 0) {
+        thread->SystemAffinity = user ? 0 : affinity;
+        KiChangeAffinity(thread, user ? thread->UserAffinity : affinity);
     }
     KiUnlockDispatcher(irql);
-    return before == thread->UserAffinity ? 0 : before;
+    return before;
 }
 
 KAFFINITY NTAPI KeSetSystemAffinityThreadEx(KAFFINITY Affinity) {

@@ -51,10 +51,11 @@ typedef struct _KTHREAD {
     /* Scheduling: the dispatcher's. */
     KI_THREAD_STATE State;
     KPRIORITY Priority, BasePriority;
-    LONG QuantumLeft;       /* clock ticks; also counted down by its CPU's clock interrupt */
-    ULONG Processor;        /* where it runs, is about to, or ran last */
-    KAFFINITY Affinity;     /* the CPUs that it may run on */
-    KAFFINITY UserAffinity; /* what KeRevertToUserAffinityThread goes back to */
+    LONG QuantumLeft;         /* clock ticks; also counted down by its CPU's clock interrupt */
+    ULONG Processor;          /* where it runs, is about to, or ran last */
+    KAFFINITY Affinity;       /* the CPUs that it may run on */
+    KAFFINITY UserAffinity;   /* what KeRevertToUserAffinityThread goes back to */
+    KAFFINITY SystemAffinity; /* what KeSetSystemAffinityThread has set, 0: nothing */
     LIST_ENTRY ReadyEntry;
     ULONG64 Switches; /* times that it was given a CPU */
 

@@ -130,26 +130,26 @@ static VOID HaveItOwned(PKSTART_ROUTINE Routine, ULONG Cpu) {
     ASSERT_EQ(WaitFor(&Done), STATUS_SUCCESS);
 }
 
-TARGET_CASE("MUT-1", released_by_another_thread, "bugcheck=0x1E/0xC0000046") {
+TARGET_CASE("MUT-1", released_by_another_thread, "bugcheck=0x1E/0xffffffffC0000046") {
     HaveItOwned(OwnUntilGo, CPU_OF(1));
     ASSERT_EQ(TryFor(&Mutex), STATUS_TIMEOUT);
     KeReleaseMutex(&Mutex, FALSE);
 }
 
-TARGET_CASE("MUT-1", released_once_too_often, "bugcheck=0x1E/0xC0000046") {
+TARGET_CASE("MUT-1", released_once_too_often, "bugcheck=0x1E/0xffffffffC0000046") {
     KeInitializeMutex(&Mutex, 0);
     ASSERT_EQ(WaitFor(&Mutex), STATUS_SUCCESS);
     ASSERT_EQ(KeReleaseMutex(&Mutex, FALSE), 0);
     KeReleaseMutex(&Mutex, FALSE);
 }
 
-TARGET_CASE("MUT-1", released_before_it_was_acquired, "bugcheck=0x1E/0xC0000046") {
+TARGET_CASE("MUT-1", released_before_it_was_acquired, "bugcheck=0x1E/0xffffffffC0000046") {
     KeInitializeMutex(&Mutex, 0);
     KeReleaseMutex(&Mutex, FALSE);
 }
 
 /* As if it had been acquired 2 to the 31st times: the state counts down from 1, and its storage is the driver's. */
-TARGET_CASE("MUT-4", acquired_too_often, "bugcheck=0x1E/0xC0000191") {
+TARGET_CASE("MUT-4", acquired_too_often, "bugcheck=0x1E/0xffffffffC0000191") {
     KeInitializeMutex(&Mutex, 0);
     ASSERT_EQ(WaitFor(&Mutex), STATUS_SUCCESS);
     Mutex.Header.SignalState = (LONG)0x80000001;

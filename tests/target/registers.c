@@ -59,16 +59,16 @@ static const ULONG MxCsrs[THREADS] = {0x1f80, 0x3f80, 0xdf80, 0xff80}; /* roundi
     "movq %%r13, 280(%%r15)\n\t"     \
     "stmxcsr 288(%%r15)\n\t"
 
-#define LOAD_VOLATILE             \
-    "movaps 0(%%r14), %%xmm0\n\t" \
+#define LOAD_VOLATILE              \
+    "movaps 0(%%r14), %%xmm0\n\t"  \
     "movaps 16(%%r14), %%xmm1\n\t" \
     "movaps 32(%%r14), %%xmm2\n\t" \
     "movaps 48(%%r14), %%xmm3\n\t" \
     "movaps 64(%%r14), %%xmm4\n\t" \
     "movaps 80(%%r14), %%xmm5\n\t"
 
-#define STORE_VOLATILE            \
-    "movaps %%xmm0, 0(%%r15)\n\t" \
+#define STORE_VOLATILE             \
+    "movaps %%xmm0, 0(%%r15)\n\t"  \
     "movaps %%xmm1, 16(%%r15)\n\t" \
     "movaps %%xmm2, 32(%%r15)\n\t" \
     "movaps %%xmm3, 48(%%r15)\n\t" \

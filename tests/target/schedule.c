@@ -189,8 +189,8 @@ TARGET_CASE("EVT-5 THR-1", a_wait_ends_with_the_boost_that_the_signal_gives, NO_
     SeeBoost(8, 1, 9);
     SeeBoost(8, 6, 14);
     SeeBoost(5, 2, 7);
-    SeeBoost(14, 6, 15);  /* not into the real-time priorities */
-    SeeBoost(16, 6, 16);  /* and not within them */
+    SeeBoost(14, 6, 15); /* not into the real-time priorities */
+    SeeBoost(16, 6, 16); /* and not within them */
     SeeBoost(30, 1, 30);
 }
 

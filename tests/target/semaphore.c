@@ -67,19 +67,19 @@ TARGET_CASE("SEM-4", released_at_dispatch_level, "") {
     EndWaiter(&Waiters[0]);
 }
 
-TARGET_CASE("SEM-1", above_its_limit, "bugcheck=0x1E/0xC0000047") {
+TARGET_CASE("SEM-1", above_its_limit, "bugcheck=0x1E/0xffffffffC0000047") {
     KeInitializeSemaphore(&Semaphore, 3, 4);
     ASSERT_EQ(KeReleaseSemaphore(&Semaphore, 0, 1, FALSE), 3);
     KeReleaseSemaphore(&Semaphore, 0, 1, FALSE);
 }
 
-TARGET_CASE("SEM-1", far_above_its_limit, "bugcheck=0x1E/0xC0000047") {
+TARGET_CASE("SEM-1", far_above_its_limit, "bugcheck=0x1E/0xffffffffC0000047") {
     KeInitializeSemaphore(&Semaphore, 0x7fffffff, 0x7fffffff);
     KeReleaseSemaphore(&Semaphore, 0, 0x7fffffff, FALSE);
 }
 
 /* The waiters do not make room: the count would be above it first. */
-TARGET_CASE("SEM-1", above_its_limit_with_waiters, "bugcheck=0x1E/0xC0000047") {
+TARGET_CASE("SEM-1", above_its_limit_with_waiters, "bugcheck=0x1E/0xffffffffC0000047") {
     KeInitializeSemaphore(&Semaphore, 0, 1);
     StartWaiter(&Waiters[0], &Semaphore, ABOVE, 0);
     StartWaiter(&Waiters[1], &Semaphore, ABOVE, 0);

@@ -156,13 +156,13 @@ TARGET_CASE("THR-1 WAIT-2", all_have_ended, "") {
         StartWorker(&Workers[i], WaitForGo, (PVOID)&Inside, ABOVE, ON(CPU_OF(i)));
         objects[i] = Workers[i].Thread;
     }
-    ASSERT_EQ(KeWaitForMultipleObjects(RTL_NUMBER_OF(objects), objects, WaitAny, Executive, KernelMode, FALSE, &now,
-                                       blocks),
-              STATUS_TIMEOUT);
+    ASSERT_EQ(
+        KeWaitForMultipleObjects(RTL_NUMBER_OF(objects), objects, WaitAny, Executive, KernelMode, FALSE, &now, blocks),
+        STATUS_TIMEOUT);
     KeSetEvent(&Go, 0, FALSE);
-    ASSERT_EQ(KeWaitForMultipleObjects(RTL_NUMBER_OF(objects), objects, WaitAll, Executive, KernelMode, FALSE, NULL,
-                                       blocks),
-              STATUS_SUCCESS);
+    ASSERT_EQ(
+        KeWaitForMultipleObjects(RTL_NUMBER_OF(objects), objects, WaitAll, Executive, KernelMode, FALSE, NULL, blocks),
+        STATUS_SUCCESS);
     ASSERT_EQ(Inside, 0);
     for (ULONG i = 0; i < RTL_NUMBER_OF(Workers); i++) {
         ASSERT_EQ(DirqlQueryThreadState(Workers[i].Thread), DirqlThreadEnded);

@@ -210,13 +210,6 @@ TARGET_CASE("DPC-16 WAIT-1", a_delay_at_dispatch_level, "verifier=off bugcheck=0
     KeDelayExecutionThread(KernelMode, FALSE, &interval);
 }
 
-TARGET_CASE("WAIT-1", at_dispatch_level_the_verifier_names_it, "verifier=on bugcheck=0xC4/0x3B") {
-    KIRQL irql;
-    KeInitializeEvent(&Event, SynchronizationEvent, TRUE);
-    KeRaiseIrql(DISPATCH_LEVEL, &irql);
-    WaitFor(&Event);
-}
-
 /*
  * No signal is lost between the look and the sleep: the other thread sets the event while this one is on its way into the
  * wait, a little later each time.
