@@ -79,7 +79,7 @@ static VOID NTAPI NoteWhere(PVOID Context) {
     UNREFERENCED_PARAMETER(Context);
     for (ULONG round = 0; round < ROUNDS; round++) {
         ASSERT_EQ(WaitFor(&Event), STATUS_SUCCESS);
-        Where |= 1ll << KeGetCurrentProcessorNumber();
+        Where |= 1LL << KeGetCurrentProcessorNumber();
         InterlockedIncrement(&Ran);
         KeSetEvent(&Back, 0, FALSE);
     }
@@ -105,7 +105,7 @@ TARGET_CASE("THR-1", only_on_its_cpus_whoever_lets_it_go, "smp=2") {
 }
 
 static VOID NTAPI MeetTheOthers(PVOID Context) {
-    InterlockedOr64(&Where, 1ll << KeGetCurrentProcessorNumber());
+    InterlockedOr64(&Where, 1LL << KeGetCurrentProcessorNumber());
     InterlockedIncrement(&Inside);
     WAIT_UNTIL(Inside == (LONG)(ULONG_PTR)Context);
     WAIT_UNTIL(Stop);

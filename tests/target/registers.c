@@ -113,7 +113,7 @@ static VOID AcrossPreemption(const REGISTERS *Wanted, REGISTERS *Found) {
 
 static VOID Fill(REGISTERS *Registers, ULONG Who, ULONG Round) {
     for (ULONG i = 0; i < RTL_NUMBER_OF(Registers->Xmm); i++) {
-        Registers->Xmm[i].Low = 0x0101010101010101ull * (Who + 1) + i * 0x100000 + Round;
+        Registers->Xmm[i].Low = 0x0101010101010101ull * (Who + 1) + (ULONG64)i * 0x100000 + Round;
         Registers->Xmm[i].High = (LONGLONG)~Registers->Xmm[i].Low;
     }
     for (ULONG i = 0; i < RTL_NUMBER_OF(Registers->General); i++) {

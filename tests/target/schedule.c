@@ -237,6 +237,7 @@ TARGET_CASE("THR-1", a_boost_wears_off, FAST_TICKS) {
     KeSetPriorityThread(Worker.Thread, CASE_PRIORITY);
     KeSetEvent(&Event, 4, FALSE);
     EndWorker(&Worker);
+    ASSERT_GT(SeenCount, 0);
     ASSERT_EQ(Seen[0].Priority, CASE_PRIORITY + 4);
     ASSERT_EQ(Seen[SeenCount - 1].Priority, CASE_PRIORITY);
     for (LONG i = 1; i < SeenCount; i++) {

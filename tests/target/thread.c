@@ -79,6 +79,7 @@ TARGET_CASE("THR-1", not_signalled_while_it_lives_and_then_for_all, "") {
     ASSERT_EQ(Inside, 0);
 }
 
+/* NOLINTBEGIN(misc-no-recursion): a deep stack is what it is about */
 static __attribute__((noinline)) VOID EndDeepInside(ULONG Depth) {
     volatile ULONG64 words[16] = {Depth};
     if (Depth == 0) {
@@ -88,6 +89,7 @@ static __attribute__((noinline)) VOID EndDeepInside(ULONG Depth) {
     }
     Runs += (LONG)words[0] + 1000; /* never */
 }
+/* NOLINTEND(misc-no-recursion) */
 
 static VOID NTAPI EndInside(PVOID Context) {
     UNREFERENCED_PARAMETER(Context);
@@ -193,6 +195,7 @@ TARGET_CASE("THR-1", a_priority_is_what_was_set_and_a_change_tells_the_one_befor
 }
 
 /* Most of a stack can be used: twenty kilobytes, each word still there after the others have filled theirs. */
+/* NOLINTNEXTLINE(misc-no-recursion): a deep stack is what it is about */
 static __attribute__((noinline)) VOID FillStack(ULONG Depth, ULONG Mark) {
     volatile ULONG words[500];
     for (ULONG i = 0; i < RTL_NUMBER_OF(words); i++) {
@@ -223,6 +226,7 @@ TARGET_CASE("THR-1", each_has_a_stack_of_its_own, "") {
     }
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): a stack that overflows is what it is about */
 static __attribute__((noinline)) ULONG64 Endless(ULONG64 Depth) {
     volatile ULONG64 words[64] = {Depth};
     return Depth == 0 ? 0 : Endless(Depth + words[0]) + words[0]; /* it never is, and gcc does not know */

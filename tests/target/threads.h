@@ -20,7 +20,7 @@
 
 #define ON(cpu)      ((KAFFINITY)1 << (cpu))
 #define CPU_OF(n)    ((ULONG)(n) % TargetCpus())
-#define MILLISECONDS (-10000ll) /* as a relative time */
+#define MILLISECONDS (-10000LL) /* as a relative time */
 
 /* The thread itself, referenced. */
 static inline PKTHREAD StartThread(PKSTART_ROUTINE Routine, PVOID Context) {
@@ -192,7 +192,7 @@ static inline ULONG64 Ticks(VOID) {
 }
 
 /* Spins for so many clock ticks of this CPU. */
-static inline VOID SpinTicks(ULONG64 Count) {
+static inline VOID SpinTicks(ULONG Count) {
     ULONG64 begin = Ticks();
     WAIT_UNTIL(Ticks() - begin >= Count);
 }

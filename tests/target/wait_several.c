@@ -178,7 +178,9 @@ TARGET_CASE("WAIT-2 THR-1", objects_of_every_kind, FAST_TICKS) {
     KeInitializeTimer(&Timer);
     StartWaiter(&ending, &Events[1], ABOVE, CPU_OF(1));
     PVOID objects[] = {&Events[0], &Semaphore, &Timer, ending.Worker.Thread, &Mutex};
-    RtlCopyMemory(Objects, objects, sizeof objects);
+    for (ULONG i = 0; i < RTL_NUMBER_OF(objects); i++) {
+        Objects[i] = objects[i];
+    }
     ASSERT_EQ(WaitSeveral(5, WaitAny, 1), STATUS_WAIT_0 + 4);
     ASSERT_EQ(KeReleaseMutex(&Mutex, FALSE), 0);
     KeSetTimer(&Timer, due, NULL);
