@@ -77,6 +77,12 @@ typedef struct _KTHREAD {
     PLIST_ENTRY QueueTaken; /* the entry that ended its wait for a queue */
 
     KI_APC_STATE Apc;
+
+    /* The verifier's (verifier/irql.c, owned.c), the thread's own. */
+    ULONG64 ApcRaises; /* its raises to APC_LEVEL, the newest in bit 0; a bit: the IRQL that it came from */
+    ULONG ApcRaiseCount;
+    ULONG OwnedCount;          /* of its locks that wait, in Owned */
+    struct _VI_REQUEST *Owned; /* NULL: it has taken none yet */
 } KTHREAD;
 
 /* One object of two names: the executive's outer face adds nothing that drivers see. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The locks that each CPU holds, innermost last. Only the CPU itself touches its list, with interrupts off, because an ISR
- * of the same CPU takes and gives back locks in between. A list is as long as nesting can sensibly be; what does not fit is
- * not watched, and counted.
+ * The spin locks that each CPU holds, innermost last. Only the CPU itself touches its list, with interrupts off: an ISR of the
+ * same CPU takes and gives back locks in between, and a thread below DISPATCH_LEVEL may leave its CPU at any moment. Such a thread
+ * holds no spin lock, and neither does the CPU that it is on: what it finds is nothing, wherever it looked. A list is as long
+ * as nesting can sensibly be; what does not fit is not watched, and counted.
  */
 #include "vi.h"
 
@@ -32,28 +33,33 @@ VOID ViPushHeld(const VI_REQUEST *request) {
 }
 
 VI_REQUEST *ViHeld(ULONG index) {
+    ULONG64 flags = KiDisableInterrupts();
     VI_CPU *cpu = ViCurrent();
-    return index < cpu->Count ? &cpu->Held[index] : NULL;
+    VI_REQUEST *held = index < cpu->Count ? &cpu->Held[index] : NULL;
+    KiRestoreInterrupts(flags);
+    return held;
 }
 
 VI_REQUEST *ViFindHeld(ULONG64 lock) {
+    ULONG64 flags = KiDisableInterrupts();
     VI_CPU *cpu = ViCurrent();
-    for (ULONG i = cpu->Count; i-- > 0;) {
-        if (cpu->Held[i].Lock == lock) {
-            return &cpu->Held[i];
-        }
+    VI_REQUEST *held = NULL;
+    for (ULONG i = cpu->Count; i-- > 0 && held == NULL;) {
+        held = cpu->Held[i].Lock == lock ? &cpu->Held[i] : NULL;
     }
-    return NULL;
+    KiRestoreInterrupts(flags);
+    return held;
 }
 
 BOOLEAN ViHoldsInterruptLock(VOID) {
+    ULONG64 flags = KiDisableInterrupts();
     VI_CPU *cpu = ViCurrent();
-    for (ULONG i = 0; i < cpu->Count; i++) {
-        if (cpu->Held[i].Kind == ViInterrupt) {
-            return TRUE;
-        }
+    BOOLEAN found = FALSE;
+    for (ULONG i = 0; i < cpu->Count && !found; i++) {
+        found = cpu->Held[i].Kind == ViInterrupt;
     }
-    return FALSE;
+    KiRestoreInterrupts(flags);
+    return found;
 }
 
 VOID ViPopHeld(VI_REQUEST *held) {
