@@ -9,6 +9,7 @@
 
 #include "../hal/hal.h"
 #include "../include/mutant.h"
+#include "verify.h"
 
 #define KI_INITIAL_MXCSR 0x1f80 /* all exceptions masked, round to nearest */
 #define KI_INITIAL_FPCW  0x27f  /* the same, 53 bits: what the Microsoft convention says of the x87 */

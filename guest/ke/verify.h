@@ -17,6 +17,8 @@ typedef struct _KI_VERIFIER {
     VOID (*LeaveRoutine)(ULONG64 routine, ULONG64 argument, KIRQL expected);
     /* An exception is about to become this bugcheck: it happened at address, in the routine whose frame pointer it is. Returns. */
     VOID (*Exception)(ULONG code, const ULONG64 *parameters, ULONG64 address, ULONG64 frame);
+    /* The current thread is about to end. PASSIVE_LEVEL. */
+    VOID (*ThreadEnds)(VOID);
     /* The checked form of an exported routine; NULL: it has none. */
     PVOID (*FindChecked)(const char *name);
 } KI_VERIFIER;
@@ -55,5 +57,12 @@ static inline VOID KiVerifyException(ULONG code, const ULONG64 *parameters, ULON
     const KI_VERIFIER *verifier = KiVerifier;
     if (verifier != NULL) {
         verifier->Exception(code, parameters, address, frame);
+    }
+}
+
+static inline VOID KiVerifyThreadEnd(VOID) {
+    const KI_VERIFIER *verifier = KiVerifier;
+    if (verifier != NULL) {
+        verifier->ThreadEnds();
     }
 }

@@ -1,27 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Routines whose contract is an IRQL, as their pages state it: a table. Each routine in it has a thunk that checks and then
- * jumps to the routine, so it costs no knowledge of its parameters. Codes are the documented ones of the routine where it has
- * one, else those of the DDI compliance rules (Irql...), whose second parameter is a text; of the many rules for routines
- * of the I/O manager that need PASSIVE_LEVEL, IrqlIoPassive1 stands for all.
+ * Routines whose contract is an IRQL: each has a thunk that checks what contracts.h says of it and then jumps to the routine, so
+ * it costs no knowledge of its parameters.
  */
+#include "contracts.h"
+
 #include "contract.h"
 #include "vi.h"
 
 #include "../include/mutant.h"
 #include "../ldr/ldr.h"
-
-#define RULE_ALLOCATE     0x02    /* IRQL, pool type, bytes */
-#define RULE_FREE         0x12    /* IRQL, pool type, address */
-#define RULE_MAP_IO       0x73    /* IRQL, physical address, bytes */
-#define RULE_UNMAP_IO     0x7b    /* IRQL, address, bytes */
-#define RULE_DISPATCH     0x20003 /* IrqlDispatch */
-#define RULE_IO_PASSIVE   0x2000a /* IrqlIoPassive1 */
-#define RULE_KE_APC       0x2000f /* IrqlKeApcLte1 */
-#define RULE_KE_DISPATCH  0x20011 /* IrqlKeDispatchLte */
-#define RULE_FIRST_OF_DDI 0x20000
-
-#define IPI_LEVEL_HERE VECTOR_IRQL(IPI_VECTOR)
+#include "../mm/mi.h"
 
 typedef struct _VI_CONTRACT_RULE {
     PVOID Target; /* the routine itself; NULL: not exported */
@@ -30,54 +19,24 @@ typedef struct _VI_CONTRACT_RULE {
     ULONG Code;
     KIRQL Least;
     KIRQL Most;
-    BOOLEAN NoLock;    /* may not be called with a spin lock held (SPIN-17) */
-    BOOLEAN NotInADpc; /* what the routine itself does about a caller in a DPC comes first */
+    UCHAR Arguments; /* of the routine's, in the report */
+    UCHAR Flags;     /* VI_CONTRACT_... */
 } VI_CONTRACT_RULE;
 C_ASSERT(FIELD_OFFSET(VI_CONTRACT_RULE, Target) == VI_CONTRACT_TARGET);
 
-#define VI_CONTRACTS(X)                                                                           \
-    X(IoConnectInterrupt, RULE_IO_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, FALSE, FALSE)            \
-    X(IoConnectInterruptEx, RULE_IO_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, FALSE, FALSE)          \
-    X(IoDisconnectInterrupt, RULE_IO_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, FALSE, FALSE)         \
-    X(IoDisconnectInterruptEx, RULE_IO_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, FALSE, FALSE)       \
-    X(HalGetInterruptVector, RULE_IO_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, FALSE, FALSE)         \
-    X(IoCreateDevice, RULE_IO_PASSIVE, PASSIVE_LEVEL, APC_LEVEL, FALSE, FALSE)                    \
-    X(IoDeleteDevice, RULE_IO_PASSIVE, PASSIVE_LEVEL, APC_LEVEL, FALSE, FALSE)                    \
-    X(IoForwardIrpSynchronously, RULE_IO_PASSIVE, PASSIVE_LEVEL, APC_LEVEL, FALSE, FALSE)         \
-    X(IoAttachDeviceToDeviceStack, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, FALSE, FALSE) \
-    X(IoDetachDevice, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, FALSE, FALSE)              \
-    X(IoGetAttachedDevice, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, FALSE, FALSE)         \
-    X(IoReportInterruptActive, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, FALSE, FALSE)     \
-    X(IoReportInterruptInactive, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, FALSE, FALSE)   \
-    X(IoAllocateIrp, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, FALSE, FALSE)               \
-    X(IoFreeIrp, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, FALSE, FALSE)                   \
-    X(IofCallDriver, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, FALSE, FALSE)               \
-    X(IofCompleteRequest, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, TRUE, FALSE)           \
-    X(KeFlushQueuedDpcs, RULE_KE_APC, PASSIVE_LEVEL, PASSIVE_LEVEL, FALSE, TRUE)                  \
-    X(KeGenericCallDpc, RULE_KE_APC, PASSIVE_LEVEL, APC_LEVEL, FALSE, TRUE)                       \
-    X(KeSignalCallDpcDone, RULE_DISPATCH, DISPATCH_LEVEL, DISPATCH_LEVEL, FALSE, FALSE)           \
-    X(KeSignalCallDpcSynchronize, RULE_DISPATCH, DISPATCH_LEVEL, DISPATCH_LEVEL, FALSE, FALSE)    \
-    X(KeIpiGenericCall, RULE_KE_DISPATCH, PASSIVE_LEVEL, IPI_LEVEL_HERE - 1, FALSE, FALSE)        \
-    X(ExAllocatePoolWithTag, RULE_ALLOCATE, PASSIVE_LEVEL, DISPATCH_LEVEL, FALSE, FALSE)          \
-    X(ExAllocatePool, RULE_ALLOCATE, PASSIVE_LEVEL, DISPATCH_LEVEL, FALSE, FALSE)                 \
-    X(ExFreePoolWithTag, RULE_FREE, PASSIVE_LEVEL, DISPATCH_LEVEL, FALSE, FALSE)                  \
-    X(ExFreePool, RULE_FREE, PASSIVE_LEVEL, DISPATCH_LEVEL, FALSE, FALSE)                         \
-    X(MmMapIoSpace, RULE_MAP_IO, PASSIVE_LEVEL, DISPATCH_LEVEL, FALSE, FALSE)                     \
-    X(MmUnmapIoSpace, RULE_UNMAP_IO, PASSIVE_LEVEL, APC_LEVEL, FALSE, FALSE)
-
 /* The name of a rule as assembly sees it, and the thunk that leads to it. */
-#define VI_THUNK(name, code, least, most, no_lock, not_in_dpc)                                                  \
-    extern VI_CONTRACT_RULE ViRule_##name;                                                                      \
-    extern const UCHAR ViThunk_##name[];                                                                        \
-    VI_CONTRACT_RULE ViRule_##name = {                                                                          \
-        NULL, #name, #name " is called at an IRQL that it is not for", code, least, most, no_lock, not_in_dpc}; \
-    __asm__(".text\n"                                                                                           \
-            ".globl ViThunk_" #name "\n"                                                                        \
-            ".type ViThunk_" #name ", @function\n"                                                              \
-            "ViThunk_" #name ":\n\t"                                                                            \
-            "leaq ViRule_" #name "(%rip), %rax\n\t"                                                             \
-            "jmp ViCheckedCall\n"                                                                               \
-            ".size ViThunk_" #name ", . - ViThunk_" #name "\n");                                                \
+#define VI_THUNK(name, code, least, most, arguments, flags)                                                  \
+    extern VI_CONTRACT_RULE ViRule_##name;                                                                   \
+    extern const UCHAR ViThunk_##name[];                                                                     \
+    VI_CONTRACT_RULE ViRule_##name = {                                                                       \
+        NULL, #name, #name " is called at an IRQL that it is not for", code, least, most, arguments, flags}; \
+    __asm__(".text\n"                                                                                        \
+            ".globl ViThunk_" #name "\n"                                                                     \
+            ".type ViThunk_" #name ", @function\n"                                                           \
+            "ViThunk_" #name ":\n\t"                                                                         \
+            "leaq ViRule_" #name "(%rip), %rax\n\t"                                                          \
+            "jmp ViCheckedCall\n"                                                                            \
+            ".size ViThunk_" #name ", . - ViThunk_" #name "\n");                                             \
     NT_VERIFIED(name, ViThunk_##name);
 
 VI_CONTRACTS(VI_THUNK)
@@ -91,20 +50,31 @@ VOID ViFindContractTargets(VOID) {
     }
 }
 
-static VOID ViBreach(const VI_CONTRACT_RULE *rule, KIRQL irql, const ULONG64 *arguments, ULONG64 frame) {
+static VOID ViBreach(const VI_CONTRACT_RULE *rule, ULONG code, KIRQL irql, const ULONG64 *arguments, ULONG64 frame)
+    __attribute__((noreturn));
+
+static VOID ViBreach(const VI_CONTRACT_RULE *rule, ULONG code, KIRQL irql, const ULONG64 *arguments, ULONG64 frame) {
     VI_REQUEST request = ViRequest(0, ViSpin, ViAtDpc, frame);
-    VF_VIOLATION violation = {.Code = DRIVER_VERIFIER_DETECTED_VIOLATION, .Text = rule->Text, .SiteCount = 1};
-    violation.Parameter[0] = rule->Code;
-    if (rule->Code >= RULE_FIRST_OF_DDI) {
-        violation.Parameter[1] = (ULONG64)rule->Text;
-        violation.Parameter[2] = irql;
-    } else {
-        violation.Parameter[1] = irql;
-        violation.Parameter[2] = rule->Code == RULE_FREE ? NonPagedPool : arguments[0];
-        violation.Parameter[3] = rule->Code == RULE_FREE ? arguments[0] : arguments[1];
+    ULONG64 parameters[2] = {0, 0};
+    for (ULONG i = 0; i < rule->Arguments; i++) {
+        parameters[i] = arguments[i];
     }
-    ViFillSite(&violation.Site[0], &request);
-    ViReportSites(&violation);
+    if ((rule->Flags & VI_CONTRACT_FREE) != 0) { /* no argument, but what kind of pool it is */
+        parameters[0] = code == RULE_FREE ? NonPagedPool : PagedPool;
+        parameters[1] = arguments[0];
+    } else if (rule->Code == RULE_PAGES_FOR_MDL) {
+        parameters[0] = DISPATCH_LEVEL;
+    }
+    if (rule->Code >= RULE_FIRST_OF_DDI) {
+        ViReport(DRIVER_VERIFIER_DETECTED_VIOLATION, code, (ULONG64)rule->Text, irql, 0, rule->Text, &request);
+    }
+    ViReport(DRIVER_VERIFIER_DETECTED_VIOLATION, code, irql, parameters[0], parameters[1], rule->Text, &request);
+}
+
+/* Bit 0 of the types in use says paged (POOL_TYPE). */
+static BOOLEAN ViIsPagedPool(const VI_CONTRACT_RULE *rule, const ULONG64 *arguments) {
+    return ((rule->Flags & VI_CONTRACT_ALLOCATE) != 0 && (arguments[0] & PagedPool) != 0) ||
+        ((rule->Flags & VI_CONTRACT_FREE) != 0 && MiIsPageable(arguments[0]));
 }
 
 VOID ViCheckContract(const VI_CONTRACT_RULE *rule, const ULONG64 *arguments, ULONG64 frame);
@@ -115,11 +85,20 @@ VOID ViCheckContract(const VI_CONTRACT_RULE *rule, const ULONG64 *arguments, ULO
     if (MUTANT(VfAnyContract, "IRQL-8", "the verifier does not look at the IRQL that routines are called at")) {
         return;
     }
-    if ((irql < rule->Least || irql > rule->Most) && !(rule->NotInADpc && KiCurrentPrcb()->DpcRoutineActive)) {
-        ViBreach(rule, irql, arguments, frame);
+    ViCheckWaitFollows(frame);
+    if (ViIsPagedPool(rule, arguments) && irql > APC_LEVEL &&
+        !MUTANT(VfPagedPoolAnywhere, "SYS-13", "the verifier lets paged pool be used at DISPATCH_LEVEL")) {
+        ViBreach(rule, rule->Code - 1, irql, arguments, frame); /* 0x01, 0x11 */
+    }
+    BOOLEAN in_dpc = irql == DISPATCH_LEVEL && KiCurrentPrcb()->DpcRoutineActive;
+    if ((irql < rule->Least || irql > rule->Most) && !((rule->Flags & VI_CONTRACT_NOT_DPC) != 0 && in_dpc)) {
+        ViBreach(rule, rule->Code, irql, arguments, frame);
+    }
+    if ((rule->Flags & VI_CONTRACT_RESIDENT) != 0) {
+        ViCheckResident(arguments[0], frame);
     }
     const VI_REQUEST *held = ViHeld(0);
-    if (rule->NoLock && held != NULL &&
+    if ((rule->Flags & VI_CONTRACT_NO_LOCK) != 0 && held != NULL &&
         !MUTANT(VfCompletesUnderLock, "SPIN-17", "the verifier lets an IRP be completed under a spin lock")) {
         /* The rule SpinLock of the DDI compliance rules is the nearest that is documented. */
         const char *text = "an IRP is completed while a spin lock is held";

@@ -51,6 +51,14 @@ VI_REQUEST *ViFindHeld(ULONG64 lock) {
     return held;
 }
 
+VI_REQUEST *ViInnermost(VOID) {
+    ULONG64 flags = KiDisableInterrupts();
+    VI_CPU *cpu = ViCurrent();
+    VI_REQUEST *held = cpu->Count != 0 ? &cpu->Held[cpu->Count - 1] : NULL;
+    KiRestoreInterrupts(flags);
+    return held;
+}
+
 BOOLEAN ViHoldsInterruptLock(VOID) {
     ULONG64 flags = KiDisableInterrupts();
     VI_CPU *cpu = ViCurrent();

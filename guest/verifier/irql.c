@@ -115,7 +115,8 @@ static VOID NTAPI ViLowerIrql(KIRQL NewIrql) {
     if (NewIrql > current) {
         ViBadLower(current, NewIrql, 0, "IRQL is lowered to a level above the current one", VI_FRAME);
     }
-    if (NewIrql < DISPATCH_LEVEL && KiCurrentPrcb()->DpcRoutineActive) {
+    ViCheckWaitFollows(VI_FRAME);
+    if (NewIrql < DISPATCH_LEVEL && current >= DISPATCH_LEVEL && KiCurrentPrcb()->DpcRoutineActive) {
         ViBadLower(current, NewIrql, 1, "a DPC routine lowers IRQL below DISPATCH_LEVEL", VI_FRAME);
     }
     KIRQL from = NewIrql;

@@ -65,7 +65,8 @@ static VOID ViDescribeCycle(VF_VIOLATION *violation, ULONG held, ULONG wanted, c
     violation->Parameter[0] = VI_ORDER;
     violation->Parameter[1] = request->Lock;
     violation->Parameter[2] = holder->Lock;
-    violation->Text = "spin locks are taken in an order that can deadlock";
+    violation->Text = request->Kind < ViMutex ? "spin locks are taken in an order that can deadlock"
+                                              : "locks are taken in an order that can deadlock";
     ViFillSite(&violation->Site[0], request);
     violation->Site[0].Held = holder->Lock;
     RtlCopyMemory(violation->Site[0].HeldStack, holder->Stack, sizeof holder->Stack);

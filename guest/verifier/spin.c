@@ -12,6 +12,7 @@ VOID ViCheckContext(const VI_REQUEST *request, BOOLEAN at_dpc) {
     if (MUTANT(VfAnyAcquireIrql, "SPIN-5", "the verifier lets a lock be acquired at any IRQL")) {
         return;
     }
+    ViCheckWaitFollows(VI_FRAME);
     if (at_dpc && request->Irql < DISPATCH_LEVEL) {
         ViReport(DRIVER_VERIFIER_DETECTED_VIOLATION, VI_DPC_ACQUIRE_IRQL, request->Irql, request->Lock, 0,
                  "a spin lock is acquired at DISPATCH_LEVEL's risk below DISPATCH_LEVEL", request);

@@ -18,6 +18,7 @@ typedef struct _VI_LOCK {
     VI_KIND Kind;
     ULONG Holders;
     ULONG HolderCpu;
+    PKTHREAD HolderThread;
     ULONG FirstEdge; /* of its successors in the order, VI_NO_EDGE: none */
     KIRQL LowestHeld;
     KIRQL HighestTaken;
@@ -151,7 +152,8 @@ static BOOLEAN ViCheckIrqlOfLock(VI_LOCK *lock, const VI_REQUEST *request, VF_VI
 
 static BOOLEAN ViCheckOrder(VI_LOCK *lock, const VI_REQUEST *request, VF_VIOLATION *violation) {
     const VI_REQUEST *held;
-    for (ULONG i = 0; (held = ViHeld(i)) != NULL; i++) {
+    BOOLEAN waits = request->Kind >= ViMutex;
+    for (ULONG i = 0; (held = waits ? ViOwned(i) : ViHeld(i)) != NULL; i++) {
         VI_LOCK *holder = ViFind(held->Lock);
         if (holder != NULL && holder != lock &&
             !ViAddOrder((ULONG)(holder - ViLocks), (ULONG)(lock - ViLocks), held, request, violation)) {
@@ -164,6 +166,7 @@ static BOOLEAN ViCheckOrder(VI_LOCK *lock, const VI_REQUEST *request, VF_VIOLATI
 static const char *ViMixed(VI_KIND known) {
     return known == ViQueued   ? "a lock of the in-stack queued routines is taken by another kind of routine"
         : known == ViReadWrite ? "a reader/writer spin lock is taken by another kind of routine"
+        : known >= ViMutex     ? "a mutex or a resource is taken by another kind of routine"
         : known == ViInterrupt ? "an interrupt spin lock is taken by an executive routine"
                                : "an executive spin lock is taken by another kind of routine";
 }
@@ -181,7 +184,11 @@ static ULONG64 ViValue(const VI_REQUEST *request) {
 
 VOID ViBeforeAcquire(const VI_REQUEST *request) {
     VF_VIOLATION violation;
-    if (ViFindHeld(request->Lock) != NULL && !request->Tries &&
+    BOOLEAN has_irql = request->Kind < ViInterrupt; /* of its own: SPIN-19 */
+    if (has_irql) {
+        ViCheckResident(request->Lock, VI_FRAME);
+    }
+    if (request->Kind <= ViInterrupt && ViFindHeld(request->Lock) != NULL && !request->Tries &&
         !MUTANT(VfLetsRecursion, "SPIN-8", "the verifier does not see that a lock is held already")) {
         if (request->Kind == ViReadWrite) {
             ViReport(DRIVER_VERIFIER_DETECTED_VIOLATION, VI_SELF_DEADLOCK, request->Lock, 0, 0,
@@ -197,7 +204,7 @@ VOID ViBeforeAcquire(const VI_REQUEST *request) {
          * Whoever had taken it would have been seen here: a word that is not 0 is no free lock. Except on a stack: there it may
          * have been forgotten by its last holder, who is about to make it 0.
          */
-        ULONG64 value = request->Kind == ViInterrupt || ViIsOnStack(request->Lock) ? 0 : ViValue(request);
+        ULONG64 value = !has_irql || ViIsOnStack(request->Lock) ? 0 : ViValue(request);
         if (value != 0) {
             ViDescribe(&violation, VI_UNINITIALIZED, request->Lock, value,
                        "a spin lock is acquired that was not initialised: its storage is not 0", request);
@@ -214,7 +221,7 @@ VOID ViBeforeAcquire(const VI_REQUEST *request) {
         lock->LastUse = ++ViUses;
         lock->Kind = request->Kind;
         if ((!request->Tries && !ViCheckOrder(lock, request, &violation)) ||
-            (request->Kind != ViInterrupt && !ViCheckIrqlOfLock(lock, request, &violation))) {
+            (has_irql && !ViCheckIrqlOfLock(lock, request, &violation))) {
             ViLeaveAndReport(irql, &violation);
         }
     }
@@ -230,9 +237,12 @@ VOID ViAfterAcquire(const VI_REQUEST *request) {
     if (lock != NULL) {
         lock->Holders++;
         lock->HolderCpu = KiCurrentPrcb()->Number;
+        lock->HolderThread = KeGetCurrentThread();
     }
     KiReleaseLockFromHigh(&ViTableLock, irql);
-    ViPushHeld(request);
+    if (request->Kind < ViMutex) {
+        ViPushHeld(request);
+    }
 }
 
 VOID ViBeforeRelease(const VI_REQUEST *held) {
@@ -259,6 +269,7 @@ BOOLEAN ViIsHeldElsewhere(ULONG64 address, ULONG *cpu) {
 VOID ViInitializeLock(PKSPIN_LOCK address, ULONG64 frame) {
     VI_REQUEST request = ViRequest((ULONG64)address, ViSpin, ViAtDpc, frame);
     VF_VIOLATION violation;
+    ViCheckResident(request.Lock, frame);
     if (ViIsOnStack(request.Lock)) {
         return;
     }
@@ -293,8 +304,9 @@ VOID ViReleaseStorage(ULONG64 address, ULONG64 bytes) {
         if (lock->Holders != 0) {
             VI_REQUEST request = ViRequest(lock->Address, lock->Kind, ViAtDpc, VI_FRAME);
             VF_VIOLATION violation;
-            ViDescribe(&violation, VI_FREED_LOCK, lock->Address, (ULONG64)&KiPcr[lock->HolderCpu].Prcb,
-                       "the storage of a spin lock is given back while the lock is held", &request);
+            ULONG64 owner = lock->Kind < ViMutex ? (ULONG64)&KiPcr[lock->HolderCpu].Prcb : (ULONG64)lock->HolderThread;
+            ViDescribe(&violation, VI_FREED_LOCK, lock->Address, owner,
+                       "the storage of a lock is given back while the lock is held", &request);
             ViLeaveAndReport(irql, &violation);
         }
         ViForget(lock);

@@ -32,6 +32,7 @@ static const KI_VERIFIER ViHooks = {
     .LeaveServiceRoutine = ViLeaveServiceRoutine,
     .LeaveRoutine = ViLeaveRoutine,
     .Exception = ViException,
+    .ThreadEnds = ViThreadEnds,
     .FindChecked = ViFindChecked,
 };
 
@@ -46,6 +47,7 @@ BOOLEAN VfEnable(BOOLEAN on) {
     if (was != on) {
         ViForgetLocks();
         ViForgetHeld();
+        ViForgetOwned();
         KiVerifier = on ? &ViHooks : NULL;
         LdrResolveAgain(ViNameOf);
     }

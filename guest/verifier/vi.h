@@ -18,23 +18,40 @@ VOID ViLeaveRoutine(ULONG64 routine, ULONG64 argument, KIRQL expected);
 VOID ViException(ULONG code, const ULONG64 *parameters, ULONG64 address, ULONG64 frame); /* exception.c */
 
 /* First parameters of 0xC4 (bug-check-0xc4). */
-#define VI_RAISE_BAD           0x30    /* current IRQL, requested */
-#define VI_LOWER_BAD           0x31    /* current IRQL, requested, 1: inside a DPC */
-#define VI_RELEASE_IRQL        0x32    /* current IRQL, lock */
-#define VI_KERNEL_RELEASE_IRQL 0x35    /* current IRQL, lock, old IRQL */
-#define VI_QUEUED_RELEASE_IRQL 0x36    /* current IRQL, lock, old IRQL */
-#define VI_DPC_ACQUIRE_IRQL    0x40    /* current IRQL, lock */
-#define VI_DPC_RELEASE_IRQL    0x41    /* current IRQL, lock */
-#define VI_ACQUIRE_IRQL        0x42    /* current IRQL, lock */
+#define VI_RAISE_BAD           0x30 /* current IRQL, requested */
+#define VI_LOWER_BAD           0x31 /* current IRQL, requested, 1: inside a DPC */
+#define VI_RELEASE_IRQL        0x32 /* current IRQL, lock */
+#define VI_KERNEL_RELEASE_IRQL 0x35 /* current IRQL, lock, old IRQL */
+#define VI_QUEUED_RELEASE_IRQL 0x36 /* current IRQL, lock, old IRQL */
+#define VI_DPC_ACQUIRE_IRQL    0x40 /* current IRQL, lock */
+#define VI_DPC_RELEASE_IRQL    0x41 /* current IRQL, lock */
+#define VI_ACQUIRE_IRQL        0x42 /* current IRQL, lock */
+#define VI_FAST_ACQUIRE_IRQL   0x33 /* current IRQL, fast mutex */
+#define VI_FAST_RELEASE_IRQL   0x34 /* current IRQL, fast mutex */
+#define VI_RESOURCE_ACQUIRE    0x37 /* current IRQL, APC disable count, resource */
+#define VI_RESOURCE_RELEASE    0x38 /* current IRQL, APC disable count, resource */
+#define VI_UNSAFE_ACQUIRE      0x39 /* current IRQL, APC disable count, mutex */
+#define VI_UNSAFE_RELEASE      0x3a /* current IRQL, APC disable count, mutex */
+#define VI_WAIT_IRQL           0x3b /* current IRQL, object, timeout */
+#define VI_NOT_IN_REGION       0x3e
+#define VI_SET_EVENT_IRQL      0x80    /* current IRQL, event */
+#define VI_PAGEABLE_OBJECT     0xe1    /* object; a spin lock is one here (SYS-14) */
+#define VI_LEAVE_CRITICAL_IRQL 0x11b   /* current IRQL */
 #define VI_SELF_DEADLOCK       0x1000  /* lock */
 #define VI_ORDER               0x1001  /* lock; here also: the lock that was held */
 #define VI_UNINITIALIZED       0x1002  /* lock; here also: its value */
 #define VI_RELEASE_ORDER       0x1003  /* lock, the lock that should have gone first */
+#define VI_WRONG_THREAD        0x1004  /* lock, the thread that acquired it, the current thread */
 #define VI_INITIALIZED_TWICE   0x1005  /* lock */
 #define VI_NOT_ACQUIRED        0x1007  /* lock */
 #define VI_ACQUIRE_MISMATCH    0x1008  /* lock */
 #define VI_RELEASE_MISMATCH    0x1009  /* lock */
+#define VI_OWNER_ENDED         0x100a  /* thread; here also: lock */
 #define VI_FREED_LOCK          0x100b  /* lock, owner */
+#define VI_RULE_KE_APC         0x2000f /* text, IRQL */
+#define VI_RULE_KE_DISPATCH    0x20011 /* text, IRQL */
+#define VI_RULE_SET_EVENT      0x20016 /* text, IRQL */
+#define VI_RULE_PS_PASSIVE     0x2001c /* text, IRQL */
 #define VI_RULE_QUEUED_LOCK    0x40006 /* text; here also: the handle */
 #define VI_RULE_SPIN_LOCK      0x40009 /* text; here also: lock */
 
@@ -47,6 +64,10 @@ typedef enum _VI_KIND {
     ViQueued,
     ViReadWrite,
     ViInterrupt,
+    ViMutex, /* from here on it is a thread that owns them, and who wants one waits */
+    ViFastMutex,
+    ViGuardedMutex,
+    ViResource,
 } VI_KIND;
 
 /* Which routine took a lock: it says which one releases it. */
@@ -58,6 +79,7 @@ typedef enum _VI_FORM {
     ViInterlocked, /* takes and releases at HIGH_LEVEL, inside the routine */
     ViService,     /* the system, for an ISR or KeSynchronizeExecution */
     ViInterruptLock,
+    ViByWait,
 } VI_FORM;
 
 /* One acquisition, from the call on. */
@@ -93,6 +115,7 @@ VI_REQUEST ViRequest(ULONG64 lock, VI_KIND kind, VI_FORM form, ULONG64 frame);
 VOID ViPushHeld(const VI_REQUEST *request);
 VI_REQUEST *ViFindHeld(ULONG64 lock); /* NULL: not held by this CPU */
 VI_REQUEST *ViHeld(ULONG index);      /* NULL: there are fewer */
+VI_REQUEST *ViInnermost(VOID);        /* NULL: it holds none */
 BOOLEAN ViHoldsInterruptLock(VOID);
 VOID ViPopHeld(VI_REQUEST *held);
 VOID ViForgetHeld(VOID);
@@ -113,6 +136,24 @@ VOID ViCheckReleaseIrql(ULONG64 lock, ULONG code, KIRQL new_irql, ULONG64 frame)
 VOID ViCheckLower(VI_REQUEST *released, KIRQL new_irql, ULONG64 frame);
 /* What all releases do when all is well: the lock is known as free before it is. */
 VOID ViForgetHolding(VI_REQUEST *held);
+
+/*
+ * owned.c: the locks of the current thread that it waits for, innermost last. IRQL <= DISPATCH_LEVEL, not in a DPC. Mutexes, whose
+ * owner may take them again, count once.
+ */
+VOID ViBeforeOwning(ULONG64 lock, VI_KIND kind, BOOLEAN tries, ULONG64 frame);
+VOID ViAfterOwning(ULONG64 lock, VI_KIND kind, BOOLEAN tries, ULONG64 frame);
+VOID ViEndOwning(ULONG64 lock);        /* before it is given back */
+VI_REQUEST *ViFindOwned(ULONG64 lock); /* NULL: it does not own it, as far as is known */
+VI_REQUEST *ViOwned(ULONG index);      /* NULL: there are fewer */
+VOID ViForgetOwned(VOID);              /* of all threads */
+VOID ViThreadEnds(VOID);               /* the hook: reports what the current thread still owns */
+
+/* An object that the system uses at DISPATCH_LEVEL is not in pageable memory (SYS-14). */
+VOID ViCheckResident(ULONG64 object, ULONG64 frame);
+
+/* wait.c: a routine was called with Wait = TRUE, and no wait has followed (EVT-4). Every checked routine asks. */
+VOID ViCheckWaitFollows(ULONG64 frame);
 
 /* contract.c: boot CPU, once. */
 VOID ViFindContractTargets(VOID);

@@ -108,6 +108,7 @@ VOID ViReport(ULONG code, ULONG64 p1, ULONG64 p2, ULONG64 p3, ULONG64 p4, const 
         violation.SiteCount = 1;
         ViFillSite(&violation.Site[0], request);
         const VI_REQUEST *held = ViFindHeld(request->Lock);
+        held = held != NULL ? held : ViInnermost();
         if (held != NULL && held != request) {
             violation.Site[0].Held = held->Lock;
             RtlCopyMemory(violation.Site[0].HeldStack, held->Stack, sizeof held->Stack);

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The routines whose contract is an IRQL, as their pages state it. X(name, first parameter of 0xC4, lowest IRQL, highest IRQL,
+ * how many of the routine's own arguments follow the IRQL in the report, VI_CONTRACT_...). The first parameter is the documented one of
+ * the routine where it has one, else that of a DDI compliance rule (Irql...), whose second parameter is a text, else 0xE5 (a
+ * routine called at an incorrect IRQL). Of the many rules of the I/O manager for PASSIVE_LEVEL IrqlIoPassive1 stands for all, as
+ * IrqlExApcLte3 and IrqlMmApcLte do for theirs. A routine that this kernel does not export is never asked for.
+ *
+ * Those that need more than a look at the IRQL have checked forms of their own: waits and signals in wait.c.
+ */
+#pragma once
+
+#define RULE_ALLOCATE         0x02    /* IRQL, pool type, bytes; 0x01 for paged pool */
+#define RULE_FREE             0x12    /* IRQL, pool type, address; 0x11 for paged pool */
+#define RULE_FAST_ACQUIRE     0x33    /* IRQL, fast mutex */
+#define RULE_FAST_RELEASE     0x34    /* IRQL, fast mutex */
+#define RULE_LOCK_PAGES       0x70    /* IRQL, MDL, access mode */
+#define RULE_MAP_IO           0x73    /* IRQL, physical address, bytes */
+#define RULE_MAP_PAGES        0x74    /* IRQL, MDL, access mode */
+#define RULE_MAP_PAGES_CACHED 0x76    /* IRQL, MDL, access mode */
+#define RULE_UNLOCK_PAGES     0x78    /* IRQL, MDL */
+#define RULE_UNMAP_PAGES      0x79    /* IRQL, address, MDL */
+#define RULE_UNMAP_IO         0x7b    /* IRQL, address, bytes */
+#define RULE_PAGES_FOR_MDL    0x7e    /* IRQL, DISPATCH_LEVEL */
+#define RULE_KERNEL_API       0xe5    /* IRQL */
+#define RULE_ENTER_CRITICAL   0x11a   /* IRQL */
+#define RULE_LEAVE_CRITICAL   0x11b   /* IRQL */
+#define RULE_DISPATCH         0x20003 /* IrqlDispatch */
+#define RULE_EX_APC           0x20007 /* IrqlExApcLte3 */
+#define RULE_EX_PASSIVE       0x20008 /* IrqlExPassive */
+#define RULE_IO_PASSIVE       0x2000a /* IrqlIoPassive1 */
+#define RULE_KE_APC           0x2000f /* IrqlKeApcLte1 */
+#define RULE_KE_DISPATCH      0x20011 /* IrqlKeDispatchLte */
+#define RULE_MM_APC           0x20019 /* IrqlMmApcLte */
+#define RULE_OB_PASSIVE       0x2001b /* IrqlObPassive */
+#define RULE_PS_PASSIVE       0x2001c /* IrqlPsPassive */
+#define RULE_ZW_PASSIVE       0x2001f /* IrqlZwPassive */
+#define RULE_FIRST_OF_DDI     0x20000
+
+#define VI_CONTRACT_NO_LOCK  1 /* may not be called with a spin lock held (SPIN-17) */
+#define VI_CONTRACT_NOT_DPC  2 /* what the routine itself does about a caller in a DPC comes first */
+#define VI_CONTRACT_ALLOCATE 4 /* the kind of pool in the first argument decides */
+#define VI_CONTRACT_FREE     8 /* the kind of pool that the first argument lies in decides */
+
+#define VI_CONTRACT_RESIDENT 16 /* the first argument is not in pageable memory */
+
+#define IPI_LEVEL_HERE VECTOR_IRQL(IPI_VECTOR)
+
+/* clang-format off */
+#define VI_CONTRACTS(X)                                                                                       \
+    X(IoConnectInterrupt, RULE_IO_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                \
+    X(IoConnectInterruptEx, RULE_IO_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                              \
+    X(IoDisconnectInterrupt, RULE_IO_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                             \
+    X(IoDisconnectInterruptEx, RULE_IO_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                           \
+    X(HalGetInterruptVector, RULE_IO_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                             \
+    X(IoCreateDevice, RULE_IO_PASSIVE, PASSIVE_LEVEL, APC_LEVEL, 0, 0)                                        \
+    X(IoDeleteDevice, RULE_IO_PASSIVE, PASSIVE_LEVEL, APC_LEVEL, 0, 0)                                        \
+    X(IoForwardIrpSynchronously, RULE_IO_PASSIVE, PASSIVE_LEVEL, APC_LEVEL, 0, 0)                             \
+    X(IoAttachDeviceToDeviceStack, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                     \
+    X(IoDetachDevice, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                  \
+    X(IoGetAttachedDevice, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                             \
+    X(IoReportInterruptActive, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                         \
+    X(IoReportInterruptInactive, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                       \
+    X(IoAllocateIrp, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                   \
+    X(IoFreeIrp, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                       \
+    X(IofCallDriver, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                   \
+    X(IofCompleteRequest, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, VI_CONTRACT_NO_LOCK)            \
+    X(IoAllocateWorkItem, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                              \
+    X(IoFreeWorkItem, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                  \
+    X(IoQueueWorkItem, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                 \
+    X(ExQueueWorkItem, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                 \
+    X(IoInitializeRemoveLockEx, RULE_IO_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                          \
+    X(IoAcquireRemoveLockEx, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                           \
+    X(IoReleaseRemoveLockEx, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                           \
+    X(IoReleaseRemoveLockAndWaitEx, RULE_IO_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                      \
+    X(IoAllocateMdl, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                   \
+    X(IoFreeMdl, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                       \
+    X(IoBuildPartialMdl, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                               \
+    X(KeFlushQueuedDpcs, RULE_KE_APC, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, VI_CONTRACT_NOT_DPC)                   \
+    X(KeGenericCallDpc, RULE_KE_APC, PASSIVE_LEVEL, APC_LEVEL, 0, VI_CONTRACT_NOT_DPC)                        \
+    X(KeSignalCallDpcDone, RULE_DISPATCH, DISPATCH_LEVEL, DISPATCH_LEVEL, 0, 0)                               \
+    X(KeSignalCallDpcSynchronize, RULE_DISPATCH, DISPATCH_LEVEL, DISPATCH_LEVEL, 0, 0)                        \
+    X(KeIpiGenericCall, RULE_KE_DISPATCH, PASSIVE_LEVEL, IPI_LEVEL_HERE - 1, 0, 0)                            \
+    X(KeInitializeEvent, RULE_KERNEL_API, PASSIVE_LEVEL, HIGH_LEVEL, 0, VI_CONTRACT_RESIDENT)                 \
+    X(KeInitializeMutex, RULE_KERNEL_API, PASSIVE_LEVEL, HIGH_LEVEL, 0, VI_CONTRACT_RESIDENT)                 \
+    X(KeInitializeSemaphore, RULE_KERNEL_API, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, VI_CONTRACT_RESIDENT)          \
+    X(KeInitializeTimer, RULE_KERNEL_API, PASSIVE_LEVEL, HIGH_LEVEL, 0, VI_CONTRACT_RESIDENT)                 \
+    X(KeInitializeTimerEx, RULE_KERNEL_API, PASSIVE_LEVEL, HIGH_LEVEL, 0, VI_CONTRACT_RESIDENT)               \
+    X(KeInitializeDpc, RULE_KERNEL_API, PASSIVE_LEVEL, HIGH_LEVEL, 0, VI_CONTRACT_RESIDENT)                   \
+    X(KeInitializeThreadedDpc, RULE_KERNEL_API, PASSIVE_LEVEL, HIGH_LEVEL, 0, VI_CONTRACT_RESIDENT)           \
+    X(KeResetEvent, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                    \
+    X(KeSetTimer, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, VI_CONTRACT_RESIDENT)  \
+    X(KeSetTimerEx, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, VI_CONTRACT_RESIDENT)  \
+    X(KeSetCoalescableTimer, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, VI_CONTRACT_RESIDENT)  \
+    X(KeCancelTimer, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, VI_CONTRACT_RESIDENT)  \
+    X(KeSetPriorityThread, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                             \
+    X(KeQueryPriorityThread, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                           \
+    X(KeSetBasePriorityThread, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                         \
+    X(KeSetSystemAffinityThread, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                       \
+    X(KeSetSystemAffinityThreadEx, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                     \
+    X(KeRevertToUserAffinityThread, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                    \
+    X(KeRevertToUserAffinityThreadEx, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                  \
+    X(KeClearEvent, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                    \
+    X(KeEnterCriticalRegion, RULE_ENTER_CRITICAL, PASSIVE_LEVEL, APC_LEVEL, 0, 0)                             \
+    X(KeEnterGuardedRegion, RULE_KE_APC, PASSIVE_LEVEL, APC_LEVEL, 0, 0)                                      \
+    X(KeAreApcsDisabled, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                               \
+    X(KeAreAllApcsDisabled, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                            \
+    X(KeInsertQueueApc, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, VI_CONTRACT_RESIDENT)  \
+    X(KeRemoveQueueApc, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                \
+    X(KeInitializeQueue, RULE_KERNEL_API, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                 \
+    X(KeInsertQueue, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                   \
+    X(KeInsertHeadQueue, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                               \
+    X(KeRundownQueue, RULE_KE_APC, PASSIVE_LEVEL, APC_LEVEL, 0, 0)                                            \
+    X(PsCreateSystemThread, RULE_PS_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                              \
+    X(ObReferenceObjectByHandle, RULE_OB_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                         \
+    X(ObfReferenceObject, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                              \
+    X(ObfDereferenceObject, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                            \
+    X(ZwClose, RULE_ZW_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                           \
+    X(ExRaiseStatus, RULE_EX_PASSIVE, PASSIVE_LEVEL, APC_LEVEL, 0, 0)                                         \
+    X(ExRaiseAccessViolation, RULE_EX_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                            \
+    X(ExRaiseDatatypeMisalignment, RULE_EX_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                       \
+    X(ExAllocatePoolWithTag, RULE_ALLOCATE, PASSIVE_LEVEL, DISPATCH_LEVEL, 2, VI_CONTRACT_ALLOCATE)           \
+    X(ExAllocatePool, RULE_ALLOCATE, PASSIVE_LEVEL, DISPATCH_LEVEL, 2, VI_CONTRACT_ALLOCATE)                  \
+    X(ExFreePoolWithTag, RULE_FREE, PASSIVE_LEVEL, DISPATCH_LEVEL, 2, VI_CONTRACT_FREE)                       \
+    X(ExFreePool, RULE_FREE, PASSIVE_LEVEL, DISPATCH_LEVEL, 2, VI_CONTRACT_FREE)                              \
+    X(MmMapIoSpace, RULE_MAP_IO, PASSIVE_LEVEL, DISPATCH_LEVEL, 2, 0)                                         \
+    X(MmUnmapIoSpace, RULE_UNMAP_IO, PASSIVE_LEVEL, APC_LEVEL, 2, 0)                                          \
+    X(MmLockPagableDataSection, RULE_MM_APC, PASSIVE_LEVEL, APC_LEVEL, 0, 0)                                  \
+    X(MmLockPagableSectionByHandle, RULE_MM_APC, PASSIVE_LEVEL, APC_LEVEL, 0, 0)                              \
+    X(MmUnlockPagableImageSection, RULE_MM_APC, PASSIVE_LEVEL, APC_LEVEL, 0, 0)                               \
+    X(MmPageEntireDriver, RULE_MM_APC, PASSIVE_LEVEL, APC_LEVEL, 0, 0)                                        \
+    X(MmResetDriverPaging, RULE_MM_APC, PASSIVE_LEVEL, APC_LEVEL, 0, 0)                                       \
+    X(MmProbeAndLockPages, RULE_LOCK_PAGES, PASSIVE_LEVEL, DISPATCH_LEVEL, 2, 0)                              \
+    X(MmUnlockPages, RULE_UNLOCK_PAGES, PASSIVE_LEVEL, DISPATCH_LEVEL, 1, 0)                                  \
+    X(MmMapLockedPages, RULE_MAP_PAGES, PASSIVE_LEVEL, DISPATCH_LEVEL, 2, 0)                                  \
+    X(MmMapLockedPagesSpecifyCache, RULE_MAP_PAGES_CACHED, PASSIVE_LEVEL, DISPATCH_LEVEL, 2, 0)               \
+    X(MmUnmapLockedPages, RULE_UNMAP_PAGES, PASSIVE_LEVEL, DISPATCH_LEVEL, 2, 0)                              \
+    X(MmIsAddressValid, RULE_KERNEL_API, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)
+/* clang-format on */
