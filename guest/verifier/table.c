@@ -292,6 +292,7 @@ VOID ViInitializeLock(PKSPIN_LOCK address, ULONG64 frame) {
 }
 
 VOID ViReleaseStorage(ULONG64 address, ULONG64 bytes) {
+    ViForgetRemoveLocks(address, bytes);
     if (ViIsPool(address) && __atomic_load_n(&ViPoolLocks, __ATOMIC_RELAXED) == 0) {
         return;
     }

@@ -39,6 +39,7 @@ static const KI_VERIFIER ViHooks = {
 VOID VfInitialize(VOID) {
     ViFindContractTargets();
     ViForgetLocks();
+    ViForgetRemoveLocks(0, ~0ull);
     KiVerifier = HostBootOptions.Verifier != 0 ? &ViHooks : NULL;
 }
 
@@ -46,6 +47,7 @@ BOOLEAN VfEnable(BOOLEAN on) {
     BOOLEAN was = KiVerifier != NULL;
     if (was != on) {
         ViForgetLocks();
+        ViForgetRemoveLocks(0, ~0ull);
         ViForgetHeld();
         ViForgetOwned();
         KiVerifier = on ? &ViHooks : NULL;

@@ -129,6 +129,9 @@ BOOLEAN ViIsHeldElsewhere(ULONG64 lock, ULONG *cpu);
 VOID ViInitializeLock(PKSPIN_LOCK lock, ULONG64 frame);
 VOID ViForgetLocks(VOID);
 
+/* removelock.c: what is known of remove locks that lie there. */
+VOID ViForgetRemoveLocks(ULONG64 address, ULONG64 bytes);
+
 /* release.c: each reports what is wrong. The held lock, NULL only in a mutant. */
 VI_REQUEST *ViCheckRelease(ULONG64 lock, VI_KIND kind, VI_FORM form, ULONG64 frame);
 VOID ViCheckReleaseIrql(ULONG64 lock, ULONG code, KIRQL new_irql, ULONG64 frame); /* code: the one to report by */
