@@ -36,6 +36,8 @@ COLOURS = {
     Kind.SYSTEM_INTERRUPT: "#0072b2",
     Kind.THREADED_DPC: "#56b4e9",
     Kind.IPI_CALL: "#d55e00",
+    Kind.APC: "#f0e442",
+    Kind.WORK_ITEM: "#8ab8d6",
 }
 NAMES = {
     Kind.IDLE: "idle",
@@ -48,6 +50,8 @@ NAMES = {
     Kind.SYSTEM_INTERRUPT: "clock, IPI",
     Kind.THREADED_DPC: "threaded DPC",
     Kind.IPI_CALL: "called on all CPUs",
+    Kind.APC: "APC",
+    Kind.WORK_ITEM: "work item",
 }
 WRONG = "#c1121f"
 INK = "#333333"

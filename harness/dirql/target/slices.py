@@ -57,6 +57,7 @@ class CaseTrace:
         view = machine.session.ram.view()
         self._rings = [RingReader(view, first + cpu * ring.size, layout, self._dtype) for cpu in range(machine.cpus)]
         self._connected: dict[int, Connection] = {}
+        self._threads = [0] * machine.cpus
         self._quiet = QuietStart()
         self._lost = [0] * machine.cpus
         self._data = [bytearray() for _ in self._rings]
@@ -69,13 +70,18 @@ class CaseTrace:
         self._tsc = machine.link.request("Ping")[0]
 
     def begin(self) -> None:
-        """Forget what has been recorded up to now, except what is connected: a case begins."""
-        for ring in self._rings:
+        """Forget what has been recorded up to now, except what is connected and who runs where: a case begins."""
+        for cpu, ring in enumerate(self._rings):
             records = self._records(ring.take())
+            for part in (self._records(self._data[cpu]), records):
+                switches = part[part["Event"] == self._events["ThreadSwitch"]]
+                self._threads[cpu] = int(switches["Argument0"][-1]) if len(switches) else self._threads[cpu]
+            if ring.lost != self._lost[cpu]:
+                self._threads[cpu] = 0
             for record in records[records["Event"] == self._events["InterruptConnect"]]:
                 self._connect(int(record["Argument0"]), int(record["Argument1"]))
         taken = tuple(ring.taken & 0xFFFF_FFFF for ring in self._rings)
-        self._quiet = QuietStart(taken, tuple(self._connected.values()))
+        self._quiet = QuietStart(taken, tuple(self._connected.values()), tuple(self._threads))
         self._lost = [ring.lost for ring in self._rings]
         self._data = [bytearray() for _ in self._rings]
         self._over.clear()

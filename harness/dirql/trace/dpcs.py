@@ -21,6 +21,7 @@ import numpy as np
 from dirql.trace.decode import Trace
 from dirql.trace.intervals import Contexts, factorize, stable_groups
 from dirql.trace.schema import Flags, Indices
+from dirql.trace.threads import READY, STANDBY, Threads, left_state
 
 SEARCH_STEPS = 20_000
 STARTS = ("DpcStart", "ThreadedDpcStart")
@@ -57,22 +58,24 @@ class DpcRuns:
         return insert[started], taken[started]
 
 
-def dpc_runs(trace: Trace, in_frames: Contexts) -> DpcRuns:
+def dpc_runs(trace: Trace, in_frames: Contexts, previous: Indices) -> DpcRuns:
     """Follow every KDPC through the trace.
 
     Args:
         trace: the trace.
         in_frames: the context of each record among the interrupts above DISPATCH_LEVEL.
+        previous: for each record the one before it in its context or thread, -1 for none.
     """
     index = trace.where("DpcInsert", *STARTS, "DpcRemove")
     insert_event = trace.meta.events["DpcInsert"]
     event = trace.event[index]
     effective = starts(trace, index) | ((trace.arg1[index] & np.uint64(0xFF)) != 0)
     index, event = index[effective | (event == insert_event)], event[effective | (event == insert_event)]
-    before = in_frames.previous[index]
+    before = previous[index]
     earliest = np.where(before >= 0, trace.time[before], 0) - trace.skew_ticks
     latest = trace.time[index]
-    own = np.flatnonzero((before >= 0) & (trace.arg0[before] == trace.arg0[index]) & _is_act(trace, before))
+    same = (before >= 0) & (trace.arg0[before] == trace.arg0[index]) & (trace.cpu[before] == trace.cpu[index])
+    own = np.flatnonzero(same & _is_act(trace, before))
     earliest[own] = np.minimum(trace.time[before[own]] + 1, latest[own])  # the CPU's own order: no skew, no doubt
     queues = event == insert_event
     inserted = (trace.arg1[index] & np.uint64(0xFF)) != 0
@@ -90,7 +93,7 @@ def dpc_runs(trace: Trace, in_frames: Contexts) -> DpcRuns:
     unqueued, orphans = orphans[trace.are(orphans, "DpcRemove")], orphans[starts(trace, orphans)]
     doubtful = (requeued, orphans, refused, unqueued)
     if any(len(each) for each in doubtful):
-        clear = _first_open_act(trace, in_frames)
+        clear = min(_first_open_act(trace, in_frames), _first_preempted_act(trace))
         requeued, orphans, refused, unqueued = (each[trace.time[each] <= clear] for each in doubtful)
     by_insert = np.argsort(insert, kind="stable")
     return DpcRuns(insert[by_insert], taken[by_insert], requeued, orphans, inherited, refused, unqueued)
@@ -118,6 +121,26 @@ def _first_open_act(trace: Trace, in_frames: Contexts) -> int:
         low = trace.are(mine, "InterruptEnter") & ((trace.arg0[mine] >> np.uint64(8)) & np.uint64(0xFF) < 2)
         outside = mine[(context < 0) | low]
         time = min(time, int(trace.time[outside[-1]]) if len(outside) else 0)
+    return time
+
+
+def _first_preempted_act(trace: Trace) -> int:
+    """Return the same for the threads of threaded DPCs: they may have lost their CPU before they say what they took.
+
+    That is the last record of each that was preempted when the trace ends.
+    """
+    time = np.iinfo(np.int64).max
+    begun = trace.where("ThreadedDpcStart")
+    threads = Threads(trace)
+    if not len(begun) or not threads.switched:
+        return time
+    spells = threads.spells
+    for number in np.unique(threads.number[begun]):
+        mine = np.flatnonzero(spells.thread == number)
+        latest = mine[np.argmax(spells.begin[mine])]
+        end = int(spells.end[latest])
+        if end >= 0 and left_state(trace, np.array([end]))[0] in (READY, STANDBY):
+            time = min(time, int(trace.time[spells.last[latest]]))
     return time
 
 

@@ -8,9 +8,11 @@ from functools import cached_property
 import numpy as np
 
 from dirql.trace.decode import Trace
+from dirql.trace.dispatcher import Dispatcher
 from dirql.trace.dpcs import DpcRuns, dpc_runs
 from dirql.trace.intervals import Contexts, Intervals, contexts, pair, pair_records
-from dirql.trace.schema import Bytes, Indices
+from dirql.trace.schema import Bytes, Flags, Indices
+from dirql.trace.threads import Threads
 
 PASSIVE_LEVEL = 0
 DISPATCH_LEVEL = 2
@@ -54,8 +56,8 @@ class History:
     def frames(self) -> Intervals:
         """The interrupts above DISPATCH_LEVEL.
 
-        Those at or below (the DPC and APC interrupts) may switch threads, so that what follows their entry need not
-        belong to them; nothing above can.
+        Those at or below (the DPC and APC interrupts) end in another thread, or begin a threaded DPC at PASSIVE_LEVEL
+        (older guests), so that what follows their entry need not belong to them; nothing above can.
         """
         spans = self.interrupts
         return _choose(self.trace, spans, DISPATCH_LEVEL + 1)
@@ -101,18 +103,76 @@ class History:
         return pair(self.trace, "ThreadedDpcStart", "ThreadedDpcEnd")
 
     @cached_property
+    def apcs(self) -> Intervals:
+        """ApcStart to ApcEnd by KAPC and thread. A thread may wait, and go on on another CPU, in between."""
+        return pair(self.trace, "ApcStart", "ApcEnd", group=self.threads.number, order=self.threads.rank)
+
+    @cached_property
+    def work_items(self) -> Intervals:
+        """WorkStart to WorkEnd by work item and thread; see `apcs`."""
+        return pair(self.trace, "WorkStart", "WorkEnd", group=self.threads.number, order=self.threads.rank)
+
+    @cached_property
+    def cases(self) -> Intervals:
+        """CaseBegin to CaseEnd by routine and thread; see `apcs`."""
+        return pair(self.trace, "CaseBegin", "CaseEnd", group=self.threads.number, order=self.threads.rank)
+
+    @cached_property
     def ipi_calls(self) -> Intervals:
         """IpiCallEnter to IpiCallExit by routine."""
         return pair(self.trace, "IpiCallEnter", "IpiCallExit")
 
     @cached_property
-    def following(self) -> Indices:
-        """For each record the one after it in the same context among `frames`; -1 where none."""
+    def threads(self) -> Threads:
+        """Which thread had each CPU when."""
+        return Threads(self.trace)
+
+    @cached_property
+    def dispatcher(self) -> Dispatcher:
+        """What became of each thread."""
+        return Dispatcher(self)
+
+    @cached_property
+    def of_threads(self) -> Flags:
+        """Which records their thread made itself, in no interrupt: all but the switches from thread to thread."""
+        trace = self.trace
+        own: Flags = contexts(trace, self.interrupts).opener < 0
+        own[trace.where("ThreadSwitch", "InterruptEnter", "InterruptExit")] = False
+        return own
+
+    @cached_property
+    def preemptible(self) -> Flags:
+        """Which records a thread made below DISPATCH_LEVEL: others may have had its CPU just before and just after."""
+        if not self.threads.switched:
+            return np.zeros(len(self.trace), dtype=np.bool_)
+        low: Flags = self.of_threads & (self.trace.irql < DISPATCH_LEVEL)
+        return low
+
+    @cached_property
+    def previous(self) -> Indices:
+        """For each record the one before it in the same context; -1 where none.
+
+        At DISPATCH_LEVEL and above that is the CPU's, without what interrupted it (`frames`). Below it is the thread's
+        own, on whatever CPU that was: what a record says may have been done before the thread was preempted.
+        """
         before = self.in_frames.previous
-        after = np.full(len(before), -1, dtype=np.int64)
-        known = np.flatnonzero(before >= 0)
-        after[before[known]] = known
-        return after
+        if not self.preemptible.any():
+            return before
+        return np.where(self.preemptible, self.threads.previous(self.of_threads), before)
+
+    @cached_property
+    def previous_here(self) -> Indices:
+        """The same; -1 where that was on another CPU, whose clock may differ."""
+        before, cpu = self.previous, self.trace.cpu
+        return np.where((before >= 0) & (cpu[before] == cpu), before, -1)
+
+    @cached_property
+    def following(self) -> Indices:
+        """For each record the one after it in the same context; -1 where none. See `previous`."""
+        after = _inverse(self.in_frames.previous)
+        if not self.preemptible.any():
+            return after
+        return np.where(self.preemptible, _inverse(self.threads.previous(self.of_threads)), after)
 
     @cached_property
     def earliest(self) -> Indices:
@@ -120,7 +180,7 @@ class History:
 
         That is the time of the record before it in its context, less the clocks' skew.
         """
-        before = self.in_frames.previous
+        before = self.previous
         since: Indices = np.where(before >= 0, self.trace.time[before], np.iinfo(np.int64).min // 4)
         return since - self.trace.skew_ticks
 
@@ -145,7 +205,7 @@ class History:
     @cached_property
     def dpc_runs(self) -> DpcRuns:
         """Which insertion of a DPC led to which run."""
-        return dpc_runs(self.trace, self.in_frames)
+        return dpc_runs(self.trace, self.in_frames, self.previous)
 
     @cached_property
     def irql_after(self) -> Bytes:
@@ -166,6 +226,13 @@ class History:
         source = np.maximum.accumulate(np.where(lasting[mine], np.arange(len(mine)), 0)) if len(mine) else mine
         level[mine] = level[mine[source]]
         return level
+
+
+def _inverse(before: Indices) -> Indices:
+    after = np.full(len(before), -1, dtype=np.int64)
+    known = np.flatnonzero(before >= 0)
+    after[before[known]] = known
+    return after
 
 
 def _choose(trace: Trace, spans: Intervals, lowest: int) -> Intervals:

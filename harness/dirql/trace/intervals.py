@@ -58,7 +58,15 @@ def stable_groups(number: Indices) -> Indices:
     return np.argsort(number.astype(np.uint16) if small else number, kind="stable")
 
 
-def pair(trace: Trace, enter: str, leave: str, *, key_mask: int = (1 << 64) - 1) -> Intervals:
+def pair(
+    trace: Trace,
+    enter: str,
+    leave: str,
+    *,
+    key_mask: int = (1 << 64) - 1,
+    group: Indices | None = None,
+    order: Indices | None = None,
+) -> Intervals:
     """Pair the records of two events.
 
     Args:
@@ -66,19 +74,32 @@ def pair(trace: Trace, enter: str, leave: str, *, key_mask: int = (1 << 64) - 1)
         enter: event that begins.
         leave: event that ends.
         key_mask: bits of the first argument that make the key.
+        group: for every record, what it is paired within; None: its CPU.
+        order: for every record, its place within its group; None: that of the trace.
 
     Returns:
         The intervals. After a quiet start none is inherited: an end without a beginning is one `unstarted`.
     """
-    spans = pair_records(trace, trace.where(enter, leave), trace.meta.events.numbers.get(enter, -1), key_mask)
+    index = trace.where(enter, leave)
+    if order is not None:
+        index = index[np.argsort(order[index])]
+    spans = pair_records(trace, index, trace.meta.events.numbers.get(enter, -1), key_mask, group=group)
     if trace.meta.quiet is None or not len(spans.inherited):
         return spans
     none = spans.inherited[:0]
     return replace(spans, inherited=none, unstarted=np.sort(np.concatenate([spans.unstarted, spans.inherited])))
 
 
-def pair_records(trace: Trace, index: Indices, enter: int, key_mask: int, level: Words | None = None) -> Intervals:
-    """Pair chosen records; see `pair`.
+def pair_records(
+    trace: Trace,
+    index: Indices,
+    enter: int,
+    key_mask: int,
+    level: Words | None = None,
+    *,
+    group: Indices | None = None,
+) -> Intervals:
+    """Pair chosen records, in their order; see `pair`.
 
     Args:
         trace: the trace.
@@ -86,6 +107,7 @@ def pair_records(trace: Trace, index: Indices, enter: int, key_mask: int, level:
         enter: number of the event that begins; all others end.
         key_mask: bits of the first argument that make the key.
         level: more bits for the key of each record, for what can begin again before it ends.
+        group: see `pair`.
     """
     if not len(index):
         none = np.zeros(0, dtype=np.int64)
@@ -94,7 +116,8 @@ def pair_records(trace: Trace, index: Indices, enter: int, key_mask: int, level:
     if level is not None:
         key |= level
     distinct, number = factorize(key)
-    group = number * trace.cpus + trace.cpu[index]
+    groups = trace.cpus if group is None else int(group.max()) + 1
+    group = number * groups + (trace.cpu[index] if group is None else group[index])
     order = stable_groups(group)
     index, group, number = index[order], group[order], number[order]
     begins = trace.event[index] == enter

@@ -140,7 +140,7 @@ class _Export:
         trace = self._trace
         order = np.arange(len(slices), dtype=np.int64)
         started = np.where(np.isin(slices.kind, (Kind.DPC, Kind.THREADED_DPC)), flow[slices.record], 0)
-        word = np.where(slices.kind >= Kind.DPC, trace.arg1[slices.record], np.uint64(0))
+        word = np.where(slices.kind >= Kind.DPC, trace.arg1[slices.source], np.uint64(0))
         word = np.where(slices.kind == Kind.IPI_CALL, trace.arg0[slices.record], word)
         is_interrupt = np.isin(slices.kind, (Kind.DPC_INTERRUPT, Kind.INTERRUPT, Kind.SYSTEM_INTERRUPT))
         word = np.where(is_interrupt, trace.arg0[slices.record] & np.uint64(0xFF), word)
@@ -264,6 +264,10 @@ def _slice_name(kind: Kind, word: int, symbol: Callable[[int], str]) -> str:
             return f"threaded DPC {symbol(word)}"
         case Kind.IPI_CALL:
             return f"called on all CPUs: {symbol(word)}"
+        case Kind.APC:
+            return f"APC {symbol(word)}"
+        case Kind.WORK_ITEM:
+            return f"work item {symbol(word)}"
 
 
 def _uuid(cpu: int, which: int) -> int:

@@ -2,8 +2,9 @@
 """A trace that begins in the middle of a machine's life, at a moment when the machine is known to be at rest.
 
 At rest means: every CPU at PASSIVE_LEVEL or in an interrupt taken there, no lock held or waited for, no DPC queued or
-running, no service or synchronised routine under way. What is connected then is listed. Such a trace is complete: where
-it shows an end without a beginning, the beginning is not older than the trace, it never was.
+running, no service or synchronised routine under way. What is connected then is listed, and which thread has each CPU.
+Such a trace is complete: where it shows an end without a beginning, the beginning is not older than the trace, it never
+was. Waits are the exception: threads of the system wait at any time.
 """
 
 from __future__ import annotations
@@ -59,33 +60,41 @@ class QuietStart:
         before: per CPU, the sequence number of its last record before this trace, 0 for none: what is missing between
             that and the first record here was lost. Empty: the caller vouches that nothing is.
         connections: what was connected, in the order of connection. Objects that were disconnected since do no harm.
+        threads: per CPU, the KTHREAD that has it, 0 where that is not known. Empty: none is.
     """
 
     before: tuple[int, ...] = ()
     connections: tuple[Connection, ...] = ()
+    threads: tuple[int, ...] = ()
 
     @classmethod
     def after(cls, trace: Trace) -> QuietStart:
         """Return the start of the trace that follows `trace`, which must have ended with the machine at rest."""
         known = trace.meta.quiet or cls()
         before = list(known.before) + [0] * (trace.cpus - len(known.before))
+        threads = list(known.threads) + [0] * (trace.cpus - len(known.threads))
+        switches = trace.where("ThreadSwitch")
         for cpu in range(trace.cpus):
             mine = trace.on_cpu(cpu)
             if len(mine):
                 before[cpu] = int(trace.records["Sequence"][mine[-1]])
+            last = switches[trace.cpu[switches] == cpu][-1:]
+            threads[cpu] = int(trace.arg0[last[0]]) if len(last) else threads[cpu]
         table = connections(trace)
         latest = {int(table.object[at]): at for at in range(len(table.index))}
-        return cls(tuple(before), tuple(table.row(at) for at in sorted(latest.values())))
+        rows = tuple(table.row(at) for at in sorted(latest.values()))
+        return cls(tuple(before), rows, tuple(threads) if any(threads) else ())
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
         rows = [[each.interrupt, each.word] for each in self.connections]
-        return {"before": list(self.before), "connections": rows}
+        return {"before": list(self.before), "connections": rows, "threads": list(self.threads)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> QuietStart:
         """Read what `to_json` returned."""
-        return cls(tuple(data["before"]), tuple(Connection.of_record(*row) for row in data["connections"]))
+        rows = tuple(Connection.of_record(*row) for row in data["connections"])
+        return cls(tuple(data["before"]), rows, tuple(data.get("threads", ())))
 
 
 @dataclass(frozen=True)

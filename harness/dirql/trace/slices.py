@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a picture of a CPU is made of: strictly nested slices, the thread at the bottom, the interrupt at the top."""
+"""What a picture of a CPU is made of: strictly nested slices, the thread at the bottom, the interrupt at the top.
+
+Threads come and go; what a thread runs below DISPATCH_LEVEL (a threaded DPC, an APC, a work item) comes and goes
+with it, and is a slice for each time that the thread had a CPU.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +32,8 @@ class Kind(IntEnum):
     SYSTEM_INTERRUPT = 7
     THREADED_DPC = 8
     IPI_CALL = 9
+    APC = 10
+    WORK_ITEM = 11
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,7 @@ class Slices:
         begin: beginnings, in ticks.
         end: ends, in ticks.
         record: index of the record that began it.
+        source: index of the record that says what it is: the same, or earlier, where its thread had lost its CPU.
         last: index of the record that ended it; of the CPU's last record, if it is open.
         open: it still runs when the trace ends.
     """
@@ -49,6 +56,7 @@ class Slices:
     begin: Indices
     end: Indices
     record: Indices
+    source: Indices
     last: Indices
     open: Flags
 
@@ -63,33 +71,76 @@ def cpu_slices(history: History) -> Slices:
     Intervals that cross others (a faulty trace) are left out, the inner ones first.
     """
     trace = history.trace
-    spans = [
-        history.interrupts,
-        history.isrs,
-        history.syncs,
-        history.dpcs,
-        history.threaded_dpcs,
-        history.ipi_calls,
-    ]
-    nested, within = _nested(history, spans)
+    routines = [(Kind.ISR, history.isrs), (Kind.SYNC, history.syncs), (Kind.DPC, history.dpcs)]
+    routines.append((Kind.IPI_CALL, history.ipi_calls))
+    pieces: list[_Pieces] = []
+    if history.threads.switched:
+        pieces = [_in_pieces(history, kind, spans) for kind, spans in _of_threads(history)]
+    else:
+        routines.append((Kind.THREADED_DPC, history.threaded_dpcs))
+    nested, within = _nested(history, [history.interrupts, *(spans for _, spans in routines)])
     records, ends, still = (np.concatenate(column) for column in zip(*nested, strict=True))
-    kinds = np.concatenate(
-        [
-            _interrupt_kinds(history, nested[0][0]),
-            *(np.full(len(rows[0]), kind, dtype=np.uint8) for rows, kind in zip(nested[1:], _ROUTINES, strict=True)),
-        ]
-    )
+    routine_kinds = [
+        np.full(len(rows[0]), kind, dtype=np.uint8) for rows, (kind, _) in zip(nested[1:], routines, strict=True)
+    ]
+    kinds = np.concatenate([_interrupt_kinds(history, nested[0][0]), *routine_kinds])
     bottom_kind, bottom_begin, bottom_end, bottom_open = _bottom(history, within)
-    kind = np.concatenate([bottom_kind, kinds])
-    record = np.concatenate([bottom_begin, records])
-    order = np.lexsort((kind > Kind.THREAD, record))
-    kind, record = kind[order], record[order]
-    end = np.concatenate([bottom_end, ends])[order]
-    unfinished = np.concatenate([bottom_open, still])[order]
-    return Slices(kind, trace.cpu[record], trace.time[record], trace.time[end], record, end, unfinished)
+    kind = np.concatenate([bottom_kind, kinds, *(piece.kind for piece in pieces)])
+    record = np.concatenate([bottom_begin, records, *(piece.begin for piece in pieces)])
+    source = np.concatenate([bottom_begin, records, *(piece.source for piece in pieces)])
+    end = np.concatenate([bottom_end, ends, *(piece.end for piece in pieces)])
+    unfinished = np.concatenate([bottom_open, still, *(piece.open for piece in pieces)])
+    # Of those that begin together: the thread, what it had begun when it lost its CPU, outer before inner, the rest.
+    order = np.lexsort((source, kind > Kind.THREAD, record))
+    kind, record, source, end, unfinished = (column[order] for column in (kind, record, source, end, unfinished))
+    return Slices(kind, trace.cpu[record], trace.time[record], trace.time[end], record, source, end, unfinished)
 
 
-_ROUTINES = (Kind.ISR, Kind.SYNC, Kind.DPC, Kind.THREADED_DPC, Kind.IPI_CALL)
+@dataclass(frozen=True)
+class _Pieces:
+    """What threads ran, cut where they lost their CPUs."""
+
+    kind: Bytes
+    source: Indices
+    begin: Indices
+    end: Indices
+    open: Flags
+
+
+def _of_threads(history: History) -> list[tuple[Kind, Intervals]]:
+    return [
+        (Kind.THREADED_DPC, history.threaded_dpcs),
+        (Kind.APC, history.apcs),
+        (Kind.WORK_ITEM, history.work_items),
+    ]
+
+
+def _in_pieces(history: History, kind: Kind, spans: Intervals) -> _Pieces:
+    """Cut intervals of threads at the switches: a piece for each spell of the thread between beginning and end."""
+    threads = history.threads
+    spells = threads.spells
+    by_thread = np.lexsort((spells.begin, spells.thread))
+    rank = np.empty(len(spells), dtype=np.int64)
+    rank[by_thread] = np.arange(len(spells))
+    start = np.concatenate([spans.start, spans.running])
+    until = np.concatenate([spans.end, np.full(len(spans.running), -1, dtype=np.int64)])
+    first = rank[threads.spell[start]]
+    bounds = np.searchsorted(spells.thread[by_thread], np.arange(len(threads.address) + 1))
+    last = np.where(until >= 0, rank[threads.spell[until]], bounds[threads.number[start] + 1] - 1)
+    count = last - first + 1
+    which = np.repeat(np.arange(len(start)), count)
+    spell = by_thread[np.repeat(first - np.concatenate([[0], np.cumsum(count)[:-1]]), count) + np.arange(count.sum())]
+    begin = np.where(threads.spell[start[which]] == spell, start[which], spells.begin[spell])
+    ends_here = (until[which] >= 0) & (threads.spell[np.maximum(until[which], 0)] == spell)
+    left = spells.end[spell]
+    end = np.where(ends_here, until[which], np.where(left >= 0, left, spells.last[spell]))
+    return _Pieces(
+        kind=np.full(len(which), kind, dtype=np.uint8),
+        source=start[which],
+        begin=begin,
+        end=end,
+        open=~ends_here & (left < 0),
+    )
 
 
 def _interrupt_kinds(history: History, start: Indices) -> Bytes:
@@ -147,7 +198,8 @@ def _without(span: Intervals, starts: Indices) -> Intervals:
 def _bottom(history: History, within: Contexts) -> tuple[Bytes, Indices, Indices, Flags]:
     """Cut each CPU's time into idle and thread: kind, record that begins it, record that ends it, is it the last.
 
-    Idle lasts from an IdleEnter until the CPU does something outside interrupts other than going idle again.
+    Idle lasts from an IdleEnter until the CPU does something outside interrupts other than going idle again. Each
+    ThreadSwitch begins another slice.
     """
     trace = history.trace
     by_cpu = trace.by_cpu
@@ -155,13 +207,14 @@ def _bottom(history: History, within: Contexts) -> tuple[Bytes, Indices, Indices
         none = np.zeros(0, dtype=np.int64)
         return np.zeros(0, dtype=np.uint8), none, none, np.zeros(0, dtype=np.bool_)
     outside = within.opener < 0
+    switches = trace.are(by_cpu, "ThreadSwitch")
     idle = trace.are(by_cpu, "IdleEnter")
     marks = np.flatnonzero(outside[by_cpu] & ~trace.are(by_cpu, "IdleExit"))
     first = np.flatnonzero(np.diff(trace.cpu[by_cpu].astype(np.int64), prepend=-1))
     marks = np.union1d(marks, first)
     cpu = trace.cpu[by_cpu[marks]]
     changes = np.ones(len(marks), dtype=np.bool_)
-    changes[1:] = (idle[marks[1:]] != idle[marks[:-1]]) | (cpu[1:] != cpu[:-1])
+    changes[1:] = (idle[marks[1:]] != idle[marks[:-1]]) | (cpu[1:] != cpu[:-1]) | switches[marks[1:]]
     begin = marks[changes]
     cpu = cpu[changes]
     last = trace.position[trace.last_on(cpu)]

@@ -83,6 +83,6 @@ def test_no_clause_is_without_a_case_and_without_a_reason() -> None:
 
 
 def test_what_the_cases_ask_of_the_oracle_is_in_the_list() -> None:
-    known = {entry.id for entry in clause_list()} | {"INT-ACCOUNT"}
+    known = {entry.id for entry in clause_list()} | {"INT-ACCOUNT", "THR-RUN", "THR-PRIORITY"}
     asked = {name for case in cases_of(built_images()) for name in (*case.needs.oracle, *case.needs.violates)}
     assert asked <= known

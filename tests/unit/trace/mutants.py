@@ -3,10 +3,17 @@
 
 from __future__ import annotations
 
-from tests.unit.trace import mutants_dpc, mutants_interrupt, mutants_irql, mutants_locks, mutants_queues
+from tests.unit.trace import (
+    mutants_dpc,
+    mutants_interrupt,
+    mutants_irql,
+    mutants_locks,
+    mutants_queues,
+    mutants_threads,
+)
 from tests.unit.trace.faults import MUTANTS, CannotBreak, Mutant
 
 __all__ = ["MODULES", "MUTANTS", "CannotBreak", "Mutant"]
 
-MODULES = (mutants_irql, mutants_dpc, mutants_interrupt, mutants_locks, mutants_queues)
+MODULES = (mutants_irql, mutants_dpc, mutants_interrupt, mutants_locks, mutants_queues, mutants_threads)
 """Where the faults are; each registers its own when it is imported."""

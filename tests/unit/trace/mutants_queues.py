@@ -99,7 +99,9 @@ def _goes_on_after(run: Run, chance: random.Random, targets: list[int]) -> Run:
         row = run.rows[at]
         target = row.a1 >> 8 & 0xFF
         wanted = target in targets or (not targets and target == row.cpu)
-        if row.a1 & 1 and wanted and row.a1 >> 16 & 0xFF and not row.a1 & THREADED and _start(run, at) is not None:
+        start = _start(run, at)  # another CPU may have taken it before the record that is added
+        here = start is not None and run.rows[start].cpu == row.cpu
+        if row.a1 & 1 and wanted and row.a1 >> 16 & 0xFF and not row.a1 & THREADED and here:
             queued.append(at)
     row = run.rows[choose(queued[: len(queued) // 2], chance)]
     return adding(run, Row(row.time + 1, row.cpu, "Mark", 0))

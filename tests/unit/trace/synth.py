@@ -8,9 +8,10 @@ interrupts before each step as a local APIC would. What a coroutine does between
 from __future__ import annotations
 
 import random
+from typing import Any
 
 from dirql.trace.accounting import Accounting
-from tests.unit.trace.lockacts import CALLER, SPIN_LOCKS, LockActs
+from tests.unit.trace.lockacts import CALLER, SPIN_LOCKS
 from tests.unit.trace.parts import (
     ANY_CPU,
     CLOCK,
@@ -30,6 +31,7 @@ from tests.unit.trace.parts import (
     Steps,
 )
 from tests.unit.trace.rows import Row, Run, build, make_meta, tile, to_arrays
+from tests.unit.trace.threadacts import ThreadActs
 
 __all__ = [
     "ANY_CPU",
@@ -55,7 +57,7 @@ BROADCAST_LOCK = 0xFFFF_8000_0000_7300
 DEVICE_LOCK = 0xFFFF_8000_0000_7400
 
 
-class Machine(LockActs):
+class Machine(ThreadActs):
     """The simulator.
 
     Args:
@@ -63,9 +65,12 @@ class Machine(LockActs):
         cpus: number of CPUs.
         windows: allow other things to happen between an act and its record, as on a real CPU.
         ties: let records of different CPUs have the same time.
+        threads: as guests have them today; without, each CPU does one thing after the other, as older guests did.
     """
 
-    def __init__(self, seed: int, cpus: int = 3, *, windows: bool = True, ties: bool = False) -> None:
+    def __init__(
+        self, seed: int, cpus: int = 3, *, windows: bool = True, ties: bool = False, threads: bool = True
+    ) -> None:
         super().__init__()
         self.random = random.Random(seed)
         self.time = 1000
@@ -73,6 +78,7 @@ class Machine(LockActs):
         self.cpus = [Cpu(number) for number in range(cpus)]
         self.windows = windows
         self.ties = ties
+        self.threads = threads
         self.stopping = False
         self.shared_dpcs: list[Dpc] = []
         self.sent: dict[int, int] = {}
@@ -110,9 +116,12 @@ class Machine(LockActs):
     def run(self, records: int) -> Run:
         for cpu in self.cpus:
             self.record(cpu, "CpuStart", cpu.number)
-            cpu.stack.append(self.thread(cpu))
+            if not self.threads:
+                cpu.stack.append(self.thread(cpu))
         for interrupt in self.by_vector.values():
             self.record(self.cpus[0], "InterruptConnect", interrupt.address, interrupt.placed)
+        if self.threads:
+            self.begin_threads()
         while len(self.rows) < records:
             self.step()
             if self.random.random() < 0.03:
@@ -142,7 +151,7 @@ class Machine(LockActs):
 
     def step(self) -> None:
         cpu = self.random.choice(self.cpus)
-        waiting = cpu.queue or self.shared_dpcs or (cpu.threads and not cpu.in_thread)
+        waiting = cpu.queue or self.shared_dpcs or (cpu.threads and not self.is_threaded(cpu))
         if waiting and cpu.irql < DISPATCH:
             cpu.pending.add(DPC_VECTOR)
         highest = max(cpu.pending, default=0)
@@ -159,8 +168,30 @@ class Machine(LockActs):
         self.rows.append(Row(self.time, cpu.number, event, cpu.irql, a0, a1))
 
     def thread(self, cpu: Cpu) -> Steps:
-        acts = [
-            *[self.sleep] * 4,
+        acts = [*[self.sleep] * 4, *self.acts]
+        while not self.stopping:
+            yield from self.random.choice(acts)(cpu)
+            yield None
+        self.record(cpu, "IdleEnter")
+
+    def thread_acts(self, here: Cpu) -> list[Any]:
+        del here
+        return [*self.acts, *[self.set_something] * 12]
+
+    def is_threaded(self, cpu: Cpu) -> bool:
+        """Whether something is at the threaded DPCs of that CPU."""
+        return not self.dpc_threads[cpu.number].parked if self.threads else cpu.in_thread
+
+    def take_dpc(self, cpu: Cpu) -> Dpc | None:
+        if not cpu.threads:
+            return None
+        dpc: Dpc = cpu.threads.pop(0)
+        dpc.queued = False
+        return dpc
+
+    @property
+    def acts(self) -> list[Any]:
+        return [
             *[self.hold_at_dispatch] * 4,
             *[self.lock_something] * 3,
             *[self.queue_up] * 5,
@@ -172,10 +203,6 @@ class Machine(LockActs):
             self.switch,
             self.call_everybody,
         ]
-        while not self.stopping:
-            yield from self.random.choice(acts)(cpu)
-            yield None
-        self.record(cpu, "IdleEnter")
 
     def mark(self, cpu: Cpu) -> Steps:
         self.record(cpu, "Mark", 1, 2)
@@ -183,7 +210,7 @@ class Machine(LockActs):
 
     def send(self, cpu: Cpu) -> Steps:
         target = self.random.choice(self.cpus)
-        if target is not cpu:
+        if target.number != cpu.number:
             vector = self.random.choice((IPI_VECTOR, SELF_MADE_VECTOR))
             self.record(cpu, "IpiSend", vector, target.number)
             target.pending.add(vector)
@@ -241,7 +268,7 @@ class Machine(LockActs):
         self.broadcast = Broadcast(set(everybody), everybody - {cpu.number}, CALLER + 0xA0, self.time)
         self.record(cpu, "IpiSend", IPI_VECTOR, ANY_CPU)
         for other in self.cpus:
-            if other is not cpu:
+            if other.number != cpu.number:
                 other.pending.add(IPI_VECTOR)
         cpu.irql = IPI
         yield from self.take_part(cpu, self.broadcast)
@@ -290,8 +317,10 @@ class Machine(LockActs):
         self.record(cpu, "InterruptEnter", vector | old << 8, rip)
         yield None
         if vector == DPC_VECTOR:
+            if self.threads:
+                yield from self.expire_timers(cpu)
             yield from self.retire(cpu)
-            yield from self.run_threaded(cpu)
+            yield from self.wake_dpc_thread(cpu) if self.threads else self.run_threaded(cpu)
         elif vector == IPI_VECTOR and self.broadcast is not None and cpu.number in self.broadcast.running:
             call = self.broadcast
             if cpu.number in call.missing:
@@ -301,6 +330,8 @@ class Machine(LockActs):
             yield from self.service(cpu, self.by_vector[vector])
         cpu.irql = old
         self.record(cpu, "InterruptExit", vector | old << 8, rip)
+        if vector == DPC_VECTOR and self.threads:
+            yield from self.preempt(self.current[cpu.number], old)
 
     def service(self, cpu: Cpu, interrupt: Interrupt) -> Steps:
         cpu.irql = interrupt.sync_irql
@@ -382,5 +413,7 @@ class Machine(LockActs):
         cpu.in_thread = False
 
 
-def simulate(seed: int, cpus: int = 3, records: int = 1500, *, windows: bool = True, ties: bool = False) -> Run:
-    return Machine(seed, cpus, windows=windows, ties=ties).run(records)
+def simulate(
+    seed: int, cpus: int = 3, records: int = 1500, *, windows: bool = True, ties: bool = False, threads: bool = True
+) -> Run:
+    return Machine(seed, cpus, windows=windows, ties=ties, threads=threads).run(records)

@@ -18,13 +18,19 @@ from dirql.trace.oracle.account import balances
 from tests.unit.trace.header import events_of_header
 from tests.unit.trace.synth import Row, build, make_meta, simulate, tile, to_arrays
 
-RUN = simulate(1, cpus=3, records=4000)
+RUN = simulate(1, cpus=3, records=6000)
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 1 << 32), cpus=st.integers(1, 6), windows=st.booleans(), ties=st.booleans())
-def test_correct_runs_break_nothing(seed: int, cpus: int, windows: bool, ties: bool) -> None:
-    run = simulate(seed, cpus, 500, windows=windows, ties=ties)
+@given(
+    seed=st.integers(0, 1 << 32),
+    cpus=st.integers(1, 6),
+    windows=st.booleans(),
+    ties=st.booleans(),
+    threads=st.sampled_from([True, True, False]),
+)
+def test_correct_runs_break_nothing(seed: int, cpus: int, windows: bool, ties: bool, threads: bool) -> None:
+    run = simulate(seed, cpus, 500, windows=windows, ties=ties, threads=threads)
     assert [clause for clause in judge(run.trace()).clauses if clause.status is Status.VIOLATED] == []
 
 
@@ -181,11 +187,11 @@ def test_verdict_is_plain_data() -> None:
 
 
 def test_long_run_is_judged_like_a_short_one() -> None:
-    run = simulate(3, 3, 2000)
-    trace = Trace(tile(run, 30), make_meta(3))
+    run = simulate(3, 3, 4000)
+    trace = Trace(tile(run, 15), make_meta(3))
     verdict = judge(trace)
     short = judge(run.trace())
     for clause in verdict.clauses:
         if clause.clause.id not in ("INT-ACCOUNT", "IRQL-6", "DPC-3"):
             assert clause.status is Status.OK
-            assert clause.judged == 30 * short[clause.clause.id].judged
+            assert clause.judged == 15 * short[clause.clause.id].judged

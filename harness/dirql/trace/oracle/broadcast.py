@@ -60,7 +60,7 @@ def _judge_call(history: History, call: int, enters: list[Indices], exits: list[
     trace, skew = history.trace, history.trace.skew_ticks
     came = np.array([each[call] for each in enters if call < len(each)], dtype=np.int64)
     left = np.array([each[call] for each in exits if call < len(each)], dtype=np.int64)
-    before = history.in_frames.previous[came]
+    before = history.previous[came]
     brought = (before >= 0) & trace.are(before, "InterruptEnter")
     name = f"the call of {trace.arg0[came[0]]:#x} on all CPUs"
     first = came[int(np.argmin(trace.time[came]))]

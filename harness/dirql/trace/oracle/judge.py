@@ -17,9 +17,11 @@ from dirql.trace.oracle import (
     levels,
     order,
     queues,
+    scheduling,
     shared,
     spin,
     sync,
+    waits,
 )
 from dirql.trace.oracle.guards import find_guards
 from dirql.trace.oracle.locks import Locks
@@ -58,6 +60,8 @@ def judge(trace: Trace, accounting: Accounting | None = None, *, history: Histor
         *connection.judge(history),
         *sync.judge(history, guards),
         *broadcast.judge(history),
+        *scheduling.judge(history, locks),
+        *waits.judge(history),
         *account.judge(history, accounting),
     ]
     asked = {name for finding in findings for name in finding.clause.needs}

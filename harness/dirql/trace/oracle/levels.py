@@ -163,7 +163,9 @@ def _judge_restored(locks: Locks, restored: Finding, released: Finding) -> None:
     if not len(holds):
         return
     lowered = locks.lowered(holds.end)
-    mine = np.flatnonzero(lowered != UNKNOWN)
+    spell = locks.history.threads.spell
+    # A hold that another thread ends is IRQL-9's: its levels have nothing to do with each other.
+    mine = np.flatnonzero((lowered != UNKNOWN) & (spell[holds.start] == spell[holds.end]))
     restored.judged = len(mine)
     start, end = holds.start[mine], holds.end[mine]
     for at in np.flatnonzero(trace.irql[end] != trace.irql[start]):

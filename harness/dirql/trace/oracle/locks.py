@@ -79,7 +79,7 @@ class Locks:
     @cached_property
     def begun(self) -> Indices:
         """For each of `acquired`, the last record in its context before the lock was asked for; -1 where none."""
-        trace, previous = self.trace, self.history.in_frames.previous
+        trace, previous = self.trace, self.history.previous
         before = previous[self.acquired]
         for _ in range(2):  # LockWait, LockQueued
             waits = (before >= 0) & (trace.are(before, "LockWait") | trace.are(before, "LockQueued"))

@@ -103,7 +103,7 @@ def _judge_order(history: History, runs: _Runs, finding: Finding) -> None:
     by_time = (history.earliest[part.insert], trace.time[part.insert])
     found.update(_passed(part, part.queue, *by_time))
     here = part[trace.cpu[part.insert] == trace.cpu[part.start]]
-    previous = history.in_frames.previous[here.insert]
+    previous = history.previous_here[here.insert]
     found.update(_passed(here, here.queue, previous, here.insert - 1))
     found.update(_behind_head(history, part))
     for late, early in sorted(found.items()):
@@ -150,7 +150,7 @@ def _behind_head(history: History, runs: _Runs) -> dict[int, int]:
     """
     trace = history.trace
     found: dict[int, int] = {}
-    previous = history.in_frames.previous
+    previous = history.previous_here
     for queue in np.unique(runs.queue[runs.high]):
         mine = runs[runs.queue == queue]
         heads = mine[mine.high]
@@ -175,7 +175,7 @@ def _behind_head(history: History, runs: _Runs) -> dict[int, int]:
 def certainly_before(history: History, one: Indices, other: Indices) -> Flags:
     """Tell whether what records `one` say was certainly done before what records `other` say."""
     trace = history.trace
-    same: Flags = (trace.cpu[one] == trace.cpu[other]) & (history.in_frames.previous[other] >= one)
+    same: Flags = (trace.cpu[one] == trace.cpu[other]) & (history.previous_here[other] >= one)
     same |= trace.time[one] < history.earliest[other]
     return same
 
@@ -215,7 +215,8 @@ def _next_below(history: History, index: Indices) -> Indices:
     """Return for each record the next of its CPU that shows it below DISPATCH_LEVEL with interrupts on; -1: none."""
     trace = history.trace
     free = trace.irql < DISPATCH_LEVEL
-    for name in ("InterruptExit", "IdleEnter", "IdleExit", "ThreadedDpcStart", "ThreadedDpcEnd", "CpuStart"):
+    beside = ("InterruptExit", "IdleEnter", "IdleExit", "ThreadedDpcStart", "ThreadedDpcEnd", "CpuStart")
+    for name in (*beside, "ApcStart", "ApcEnd", "PageOut", "PageIn"):
         free[trace.where(name)] = False  # recorded with interrupts off, or beside the queues
     raises = trace.where("IrqlRaise")
     free[raises] = trace.arg0[raises] & np.uint64(0xFF) < DISPATCH_LEVEL

@@ -76,7 +76,7 @@ def _judge_writers(locks: Locks, one: Finding, three: Finding) -> None:
 def _converted(locks: Locks, write: Indices) -> Flags:
     """Tell which writers had been readers: the record before is their release as a reader, by the same call."""
     trace = locks.trace
-    before = locks.history.in_frames.previous[write]
+    before = locks.history.previous[write]
     same: Flags = (before >= 0) & trace.are(before, "LockSharedReleased") & (trace.arg0[before] == trace.arg0[write])
     same &= trace.arg1[before] == trace.arg1[write]
     return same
@@ -110,7 +110,7 @@ def _judge_passed(locks: Locks, finding: Finding) -> None:
 
 def _asked(locks: Locks, read: Indices) -> Indices:
     """Return times at which the readers had not yet asked: those of the records before, without the wait's own."""
-    trace, previous = locks.trace, locks.history.in_frames.previous
+    trace, previous = locks.trace, locks.history.previous
     before = previous[read]
     waits = (before >= 0) & trace.are(before, "LockSharedWait") & (trace.arg0[before] == trace.arg0[read])
     before = np.where(waits, previous[before], before)

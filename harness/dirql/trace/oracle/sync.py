@@ -89,7 +89,7 @@ def _levels(history: History, index: Indices) -> Indices:
 
 def _judge_waits(history: History, finding: Finding) -> None:
     """Look at what interrupted a CPU that spins in KeSynchronizeExecution, and at its IRQL."""
-    trace, waits, previous = history.trace, history.waits, history.in_frames.previous
+    trace, waits, previous = history.trace, history.waits, history.previous
     request = previous[waits.start]
     raises = (request >= 0) & trace.are(request, "IrqlRaise")
     request = np.where(raises, previous[request], request)
@@ -147,20 +147,25 @@ def _judge_steps(history: History, finding: Finding) -> None:
     """Follow each call through its four records, within the context that made it.
 
     A caller below DISPATCH_LEVEL may be preempted, and may continue on another CPU, before its first and after its last
-    change of IRQL; the trace does not name threads. So where such callers run, records out of step are no proof.
+    change of IRQL: its context is its thread. Where the trace does not name that, records out of step are no proof.
     """
-    trace = history.trace
+    trace, threads = history.trace, history.threads
     steps = trace.where(*_STEPS)
     step = np.zeros(len(steps), dtype=np.int64)
     for rank, name in enumerate(_STEPS):
         step[trace.are(steps, name)] = rank
+    steps_in_order = np.argsort(threads.rank[steps], kind="stable")
+    steps, step = steps[steps_in_order], step[steps_in_order]
     context = _callers(history, steps, step)
-    _, group = factorize(((context + 1) * trace.cpus + trace.cpu[steps]).astype(np.uint64))
+    mine = threads.number[steps]
+    _, group = factorize(np.where(context >= 0, context + len(threads.address), mine).astype(np.uint64))
     objects, number = factorize(trace.arg0[steps])
     group = group * max(len(objects), 1) + number
     order = stable_groups(group)
     steps, step, group, context = steps[order], step[order], group[order], context[order]
-    low = (context < 0) & (trace.irql[steps] < DISPATCH_LEVEL)
+    mine = mine[order]
+    named = threads.address[mine] != 0 if len(mine) else mine.astype(np.bool_)
+    low = (context < 0) & (trace.irql[steps] < DISPATCH_LEVEL) & ~named
     preemptible = np.zeros(int(group.max(initial=-1)) + 1, dtype=np.bool_)
     preemptible[group[low]] = True
     same = group[1:] == group[:-1]
@@ -168,7 +173,7 @@ def _judge_steps(history: History, finding: Finding) -> None:
     follows[1:] = same & (step[1:] == (step[:-1] + 1) % 4)
     first = np.ones(len(steps), dtype=np.bool_)
     first[1:] = ~same
-    inherited = first & (context < 0) & (trace.meta.quiet is None)
+    inherited = first & (context < 0) & ((trace.meta.quiet is None) | ~(threads.all_known | (not threads.switched)))
     broken = ~follows & ~(first & (step == 0)) & ~inherited & ~preemptible[group]
     for at in np.flatnonzero(broken):
         index = steps[at]
