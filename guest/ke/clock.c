@@ -8,6 +8,8 @@
 #include "timer.h"
 
 #define KI_DEFAULT_CLOCK_100NS 156250
+#define KI_CLOCK_SKEW_100NS    100
+#define KI_CLOCK_STARTS        100
 
 ULONG KiClockPeriod100ns;
 
@@ -41,10 +43,19 @@ VOID KiConnectClock(VOID) {
     KiConnectVector(CLOCK_VECTOR, KiClockInterrupt, NULL, FALSE);
 }
 
-/* The counter is read before the first period begins, so that each tick finds its own period complete. */
+/*
+ * Interrupt time is 0 just before the first period begins, so that each tick finds its own period complete and hardly more: timers
+ * are later by whatever lies between. Where the host took the CPU away in between, the ticks are started again.
+ */
 VOID KiStartClock(VOID) {
-    KiStartTime(HostBootOptions.SystemTime);
-    HalpStartClock(KiClockPeriod100ns);
+    ULONG64 before, after;
+    ULONG tries = 0;
+    do {
+        before = HalpCounterTo100ns(HalpReadCounter());
+        HalpStartClock(KiClockPeriod100ns);
+        after = HalpCounterTo100ns(HalpReadCounter());
+    } while (after - before > KI_CLOCK_SKEW_100NS && ++tries < KI_CLOCK_STARTS);
+    KiStartTime(HostBootOptions.SystemTime, before);
 }
 
 ULONG NTAPI KeQueryTimeIncrement(VOID) {

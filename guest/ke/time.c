@@ -80,11 +80,11 @@ VOID KiAdvanceTime(VOID) {
     KiReleaseLockFromHigh(&KiSharedDataLock, irql);
 }
 
-VOID KiStartTime(ULONG64 boot_time) {
+VOID KiStartTime(ULONG64 boot_time, ULONG64 counter_100ns) {
     KiTimeBias = (LONG64)(boot_time != 0 ? boot_time : KI_DEFAULT_SYSTEM_TIME);
     PKUSER_SHARED_DATA shared = (PKUSER_SHARED_DATA)(PVOID)KiSharedData;
     shared->TickCountMultiplier = (ULONG)(((ULONG64)KiClockPeriod100ns << 24) / KI_100NS_PER_MS);
-    KiCounterStart = HalpCounterTo100ns(HalpReadCounter());
+    KiCounterStart = counter_100ns;
     KiAdvanceTime();
 }
 

@@ -16,8 +16,9 @@ ULONG64 KiCurrentTick(VOID); /* interrupt time in clock periods */
 VOID KiAdvanceTime(VOID);    /* CLOCK_LEVEL, boot CPU: catches up with the counter, however many ticks came as one */
 /* The interrupt time at which a system time comes, 0 for one before the start. Dispatcher lock held. */
 ULONG64 KiInterruptTimeOf(ULONG64 system_time);
-VOID KiStartTime(ULONG64 boot_time); /* boot CPU, once: system time now, in 100 ns since 1601 */
-extern UCHAR KiSharedData[];         /* the page of KUSER_SHARED_DATA, which drivers see read-only */
+/* Boot CPU, once: system time in 100 ns since 1601, and what the counter showed, in 100 ns, when interrupt time was 0. */
+VOID KiStartTime(ULONG64 boot_time, ULONG64 counter_100ns);
+extern UCHAR KiSharedData[]; /* the page of KUSER_SHARED_DATA, which drivers see read-only */
 
 /* ke/timer.c. Dispatcher lock held. */
 VOID KiTimerHasExpired(PKTIMER timer);          /* in no list: signals it, queues its DPC, sets it again if periodic */

@@ -15,7 +15,7 @@ TARGET_CASE("TMR-1", below_zero_is_from_now, "") {
     ASSERT_FALSE(KeReadStateTimer(&First.Timer));
     ASSERT_TRUE(KeCancelTimer(&First.Timer));
     ASSERT_FALSE(SetAlarm(&First, In(Ticks(2))));
-    WAIT_UNTIL(First.Runs);
+    SLEEP_UNTIL(First.Runs);
     ASSERT_TRUE(KeReadStateTimer(&First.Timer));
     ASSERT_FALSE(KeCancelTimer(&First.Timer));
     KeFlushQueuedDpcs();
@@ -28,7 +28,7 @@ TARGET_CASE("TMR-1", above_zero_is_a_system_time, "") {
     ASSERT_FALSE(KeReadStateTimer(&First.Timer));
     ASSERT_TRUE(KeCancelTimer(&First.Timer));
     ASSERT_FALSE(SetAlarm(&First, At(SystemNow() + Ticks(2))));
-    WAIT_UNTIL(First.Runs);
+    SLEEP_UNTIL(First.Runs);
     ASSERT_FALSE(KeCancelTimer(&First.Timer));
     KeFlushQueuedDpcs();
     ASSERT_EQ(First.Runs, 1);
@@ -72,11 +72,11 @@ TARGET_CASE("TMR-2", setting_takes_the_signal_away, "") {
 
 /* The timer may expire before it is set again: what the second call returns says which, and both DPCs know. */
 TARGET_CASE("TMR-2", setting_again_cancels_the_call_before, "clock=10000") {
-    for (ULONG i = 0; i < 200; i++) {
+    for (ULONG i = 0; i < 100; i++) {
         PrepareAlarm(&First, NotificationTimer);
         PrepareAlarm(&Second, NotificationTimer);
         SetAlarm(&First, In(1));
-        for (ULONG64 end = PreciseNow() + (ULONG64)i * 100; PreciseNow() < end;) {
+        for (ULONG64 end = PreciseNow() + (ULONG64)i * 200; PreciseNow() < end;) {
             YieldProcessor();
         }
         BOOLEAN was_set = KeSetTimer(&First.Timer, At(0), &Second.Dpc);
@@ -92,7 +92,7 @@ static VOID TakeQueuedCallAway(BOOLEAN SetAgain) {
     KeSetTargetProcessorDpc(&First.Dpc, 1);
     Hold(1);
     KeSetTimerEx(&First.Timer, In(1), 1, &First.Dpc);
-    WAIT_UNTIL(KeReadStateTimer(&First.Timer));
+    SLEEP_UNTIL(KeReadStateTimer(&First.Timer));
     if (SetAgain) {
         ASSERT_TRUE(KeSetTimer(&First.Timer, In(HOUR), NULL));
         ASSERT_FALSE(KeReadStateTimer(&First.Timer));
@@ -117,7 +117,7 @@ TARGET_CASE("TMR-2 TMR-4", an_expired_call_is_not_taken_away, "smp=2 clock=10000
     KeSetTargetProcessorDpc(&First.Dpc, 1);
     Hold(1);
     SetAlarm(&First, In(1));
-    WAIT_UNTIL(KeReadStateTimer(&First.Timer));
+    SLEEP_UNTIL(KeReadStateTimer(&First.Timer));
     ASSERT_FALSE(KeCancelTimer(&First.Timer));
     ASSERT_FALSE(KeSetTimer(&First.Timer, In(HOUR), NULL));
     ASSERT_TRUE(KeCancelTimer(&First.Timer));
@@ -129,9 +129,9 @@ TARGET_CASE("TMR-2 TMR-4", an_expired_call_is_not_taken_away, "smp=2 clock=10000
 TARGET_CASE("TMR-3 IRQL-8", a_dpc_at_dispatch_once, "clock=10000") {
     PrepareAlarm(&First, NotificationTimer);
     SetAlarm(&First, In(Ticks(1)));
-    WAIT_UNTIL(First.Runs);
+    SLEEP_UNTIL(First.Runs);
     ASSERT_EQ(First.Irql, DISPATCH_LEVEL);
-    LetTicksPass(5);
+    SleepTicks(5);
     ASSERT_EQ(First.Runs, 1);
     ASSERT_TRUE(KeReadStateTimer(&First.Timer));
 }
@@ -194,8 +194,8 @@ TARGET_CASE("TMR-3", a_synchronization_timer_lets_one_go, "smp=2 clock=10000") {
     StartWaiters(SynchronizationTimer);
     for (LONG waiters = 1; waiters < (LONG)TargetCpus(); waiters++) {
         KeSetTimer(&First.Timer, In(Ticks(2)), NULL);
-        WAIT_UNTIL(Woken == waiters);
-        LetTicksPass(3);
+        SLEEP_UNTIL(Woken == waiters);
+        SleepTicks(3);
         ASSERT_EQ(Woken, waiters);
         ASSERT_FALSE(KeReadStateTimer(&First.Timer));
     }
@@ -220,16 +220,16 @@ TARGET_CASE("TMR-4", cancel_says_whether_it_was_set, "") {
 TARGET_CASE("TMR-4", a_periodic_timer_is_set_until_it_is_cancelled, "clock=10000") {
     PrepareAlarm(&First, NotificationTimer);
     ASSERT_FALSE(KeSetTimerEx(&First.Timer, In(1), 1, &First.Dpc));
-    WAIT_UNTIL(First.Runs >= 5);
+    SLEEP_UNTIL(First.Runs >= 5);
     ASSERT_TRUE(KeCancelTimer(&First.Timer));
     KeFlushQueuedDpcs();
     LONG runs = First.Runs;
-    LetTicksPass(5);
+    SleepTicks(5);
     ASSERT_EQ(First.Runs, runs);
     ASSERT_FALSE(KeCancelTimer(&First.Timer));
     ASSERT_FALSE(KeSetTimerEx(&First.Timer, At(0), 1, &First.Dpc)); /* due at once, and then every millisecond */
     ASSERT_TRUE(KeReadStateTimer(&First.Timer));
-    WAIT_UNTIL(First.Runs >= runs + 3);
+    SLEEP_UNTIL(First.Runs >= runs + 3);
     ASSERT_TRUE(KeCancelTimer(&First.Timer));
     KeFlushQueuedDpcs();
 }

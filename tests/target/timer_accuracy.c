@@ -13,7 +13,7 @@ TARGET_CASE("TMR-5", absolute_never_early_and_at_most_a_period_late, "clock=1000
         PrepareAlarm(&Alarm, NotificationTimer);
         LONGLONG due = SystemNow() + Ticks(1) + (LONGLONG)i * Ticks(1) / 20 + (i & 1);
         SetAlarm(&Alarm, At(due));
-        WAIT_UNTIL(Alarm.Runs);
+        SLEEP_UNTIL(Alarm.Runs);
         ASSERT_GE(Alarm.SystemTime, (ULONG64)due);
         if (VirtualTime()) {
             ASSERT_LT(Alarm.SystemTime, (ULONG64)(due + Ticks(1)));
@@ -27,7 +27,7 @@ TARGET_CASE("TMR-5", relative_at_most_a_period_early_or_late, "clock=10000") {
         LONGLONG delay = Ticks(1) + (LONGLONG)i * Ticks(1) / 20 + (i & 1);
         ULONG64 set = KeQueryInterruptTime(), precise = PreciseNow();
         SetAlarm(&Alarm, In(delay));
-        WAIT_UNTIL(Alarm.Runs);
+        SLEEP_UNTIL(Alarm.Runs);
         ASSERT_GE(Alarm.InterruptTime, set + (ULONG64)delay); /* as the clock shows it, that is never early */
         if (VirtualTime()) {
             ASSERT_GE(Alarm.Precise + (ULONG64)Ticks(1), precise + (ULONG64)delay);
@@ -63,7 +63,7 @@ TARGET_CASE("TMR-5", a_periodic_timer_keeps_its_phase, "mode=icount clock=20000"
     ULONG64 start = KeQueryInterruptTime();
     KeSetTimerEx(&Alarm.Timer, In(30000), 3, &Alarm.Dpc);
     for (ULONG i = 1; i <= 20; i++) {
-        WAIT_UNTIL(Alarm.Runs == (LONG)i);
+        SLEEP_UNTIL(Alarm.Runs == (LONG)i);
         ASSERT_GE(Alarm.InterruptTime, start + i * 30000ull);
         ASSERT_LT(Alarm.InterruptTime, start + i * 30000ull + (ULONG64)Ticks(1));
     }
@@ -85,7 +85,7 @@ TARGET_CASE("TMR-5", ticks_that_come_as_one_are_all_counted, "clock=10000") {
     KeLowerIrql(irql);
     ASSERT_GE(after, before + 100000);
     WAIT_UNTIL(KeQueryInterruptTime() != start);
-    LetTicksPass(1);
+    SleepTicks(1);
     ASSERT_GE(KeQueryInterruptTime(), after);
 }
 
@@ -104,9 +104,9 @@ TARGET_CASE("TMR-9", absolute_ones_follow_the_system_time, "clock=10000") {
     ASSERT_GE(was, (ULONG64)before);
     ASSERT_LT(was, (ULONG64)(before + HOUR));
     ASSERT_GE(SystemNow(), before + 2 * HOUR);
-    WAIT_UNTIL(Alarm.Runs);
+    SLEEP_UNTIL(Alarm.Runs);
     ASSERT_FALSE(KeReadStateTimer(&Other.Timer));
-    LetTicksPass(2);
+    SleepTicks(2);
     ASSERT_FALSE(KeReadStateTimer(&Other.Timer));
     ASSERT_TRUE(KeCancelTimer(&Other.Timer));
     PutBack(before, start);
@@ -124,7 +124,7 @@ TARGET_CASE("TMR-9", a_clock_put_back_makes_them_wait, "clock=10000") {
     SLEEP_UNTIL(Other.Runs); /* on time by the clock that nobody sets */
     ASSERT_FALSE(KeReadStateTimer(&Alarm.Timer));
     DirqlSetSystemTime((ULONG64)(due - 1));
-    WAIT_UNTIL(Alarm.Runs);
+    SLEEP_UNTIL(Alarm.Runs);
     ASSERT_GE(Alarm.SystemTime, (ULONG64)due);
     PutBack(before, start);
 }
@@ -134,13 +134,13 @@ TARGET_CASE("TMR-9", a_periodic_one_is_relative_after_its_first_time, "clock=100
     ULONG64 start = KeQueryInterruptTime();
     PrepareAlarm(&Alarm, NotificationTimer);
     KeSetTimerEx(&Alarm.Timer, At(before + HOUR), 1, &Alarm.Dpc);
-    LetTicksPass(2);
+    SleepTicks(2);
     ASSERT_EQ(Alarm.Runs, 0);
     DirqlSetSystemTime((ULONG64)(before + HOUR));
-    WAIT_UNTIL(Alarm.Runs >= 2);
+    SLEEP_UNTIL(Alarm.Runs >= 2);
     LONG runs = Alarm.Runs;
     DirqlSetSystemTime((ULONG64)before); /* it goes on, although its first time is an hour away again */
-    WAIT_UNTIL(Alarm.Runs >= runs + 3);
+    SLEEP_UNTIL(Alarm.Runs >= runs + 3);
     ASSERT_TRUE(KeCancelTimer(&Alarm.Timer));
     KeFlushQueuedDpcs();
     PutBack(before, start);
@@ -164,7 +164,7 @@ TARGET_CASE("TMR-9", a_wait_until_a_system_time_follows_it, "smp=2 clock=10000")
     for (ULONG cpu = 1; cpu < TargetCpus(); cpu++) {
         DirqlStartOn(cpu, WaitUntilHour, &due);
     }
-    LetTicksPass(5);
+    SleepTicks(5);
     ASSERT_EQ(Ended, 0);
     DirqlSetSystemTime((ULONG64)due.QuadPart);
     for (ULONG cpu = 1; cpu < TargetCpus(); cpu++) {

@@ -80,6 +80,18 @@ TARGET_CASE("TMR-8", due_at_once_it_waits_for_this_cpu_to_lower, "clock=10000") 
     }
 }
 
+TARGET_CASE("TMR-8", due_at_once_another_cpu_serves_it, "smp=2 placement=routine,first-available") {
+    KIRQL irql;
+    for (ULONG i = 0; i < 10; i++) {
+        PrepareAlarm(&Alarm, NotificationTimer);
+        KeRaiseIrql(DISPATCH_LEVEL, &irql);
+        SetAlarm(&Alarm, At(0));
+        WAIT_UNTIL(Alarm.Runs);
+        ASSERT_NE(Alarm.Cpu, 0);
+        KeLowerIrql(irql);
+    }
+}
+
 TARGET_CASE("TMR-8", a_targeted_one_waits_for_its_target, "smp=2 clock=10000") {
     for (ULONG cpu = 1; cpu < TargetCpus(); cpu++) {
         PrepareAlarm(&Alarm, NotificationTimer);
@@ -87,8 +99,8 @@ TARGET_CASE("TMR-8", a_targeted_one_waits_for_its_target, "smp=2 clock=10000") {
         KeSetImportanceDpc(&Alarm.Dpc, HighImportance);
         Hold(cpu);
         SetAlarm(&Alarm, In(Ticks(1)));
-        WAIT_UNTIL(KeReadStateTimer(&Alarm.Timer));
-        LetTicksPass(2);
+        SLEEP_UNTIL(KeReadStateTimer(&Alarm.Timer));
+        SleepTicks(2);
         ASSERT_EQ(Alarm.Runs, 0);
         Release(cpu);
         WAIT_UNTIL(Alarm.Runs);

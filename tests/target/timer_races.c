@@ -5,7 +5,7 @@
  */
 #include "timercase.h"
 
-#define ROUNDS 200
+#define ROUNDS 100
 
 static ALARM Alarm;
 static volatile LONG Round, Done, Cancelled;
@@ -41,7 +41,7 @@ TARGET_CASE("TMR-4", one_outcome_of_a_cancel_and_an_expiry, "smp=2 clock=10000")
         PrepareAlarm(&Alarm, NotificationTimer);
         Cancelled = 0;
         SetAlarm(&Alarm, In(1));
-        Moment = KeQueryInterruptTime() + (ULONG64)Ticks(1) + (ULONG64)(round - ROUNDS / 2) * 20;
+        Moment = KeQueryInterruptTime() + (ULONG64)Ticks(1) + (ULONG64)(round - ROUNDS / 2) * 40;
         Round = round;
         WAIT_UNTIL(Done == round * others);
         KeFlushQueuedDpcs();
@@ -70,7 +70,7 @@ static VOID NTAPI SetOverAndOver(PVOID Context) {
         }
         InterlockedIncrement(&Sets);
         if (i % 8 == 0) {
-            LetTicksPass(1);
+            SleepTicks(1);
         }
     }
 }
@@ -85,7 +85,7 @@ TARGET_CASE("TMR-2", all_cpus_set_one_timer, "clock=10000") {
     for (ULONG cpu = 1; cpu < TargetCpus(); cpu++) {
         DirqlWaitFor(cpu);
     }
-    WAIT_UNTIL(KeReadStateTimer(&Alarm.Timer));
+    SLEEP_UNTIL(KeReadStateTimer(&Alarm.Timer));
     KeFlushQueuedDpcs();
     /* What was not taken back has expired; a DPC that was still queued at the next expiry ran once for both. */
     ASSERT_EQ(Sets, ROUNDS * (LONG)TargetCpus());

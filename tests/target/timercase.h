@@ -77,7 +77,7 @@ static inline BOOLEAN SetAlarm(ALARM *Alarm, LARGE_INTEGER Due) {
     return KeSetTimer(&Alarm->Timer, Due, &Alarm->Dpc);
 }
 
-/* PASSIVE_LEVEL: spins until interrupt time has moved on by so many ticks. */
+/* Below CLOCK_LEVEL: spins until interrupt time has moved on by so many ticks. */
 static inline VOID LetTicksPass(ULONG Count) {
     ULONG64 end = KeQueryInterruptTime() + (ULONG64)Ticks(Count);
     WAIT_UNTIL(KeQueryInterruptTime() >= end);
@@ -91,6 +91,12 @@ static inline VOID LetTicksPass(ULONG Count) {
             KeDelayExecutionThread(KernelMode, FALSE, &tick); \
         }                                                     \
     } while (0)
+
+/* The same at PASSIVE_LEVEL, asleep. */
+static inline VOID SleepTicks(ULONG Count) {
+    ULONG64 end = KeQueryInterruptTime() + (ULONG64)Ticks(Count);
+    SLEEP_UNTIL(KeQueryInterruptTime() >= end);
+}
 
 static volatile LONG Held;
 static volatile LONG Released[MAXIMUM_CPUS];

@@ -17,6 +17,7 @@ from dirql.experiments.lock_scaling import LockScalingParameters, run_lock_scali
 from dirql.experiments.routing import run_routing
 from dirql.experiments.runfolder import RunFolder
 from dirql.experiments.storm import StormParameters
+from dirql.experiments.timer_accuracy import TimerAccuracyParameters, run_timer_accuracy
 from dirql.qemu.command import Mode
 
 MODES: tuple[Mode, ...] = ("mt", "icount")
@@ -99,11 +100,39 @@ def test_asymmetric_routing_gives_cpu_0_everything(tmp_path: Path) -> None:
     assert min(runs["symmetric"]) > 0
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_timers_are_as_exact_as_the_clock_tick(mode: Mode, tmp_path: Path) -> None:
+    parameters = TimerAccuracyParameters(ticks=(1000, 5000), count=40)
+    result = run_timer_accuracy(MachineConfig(cpus=2, mode=mode), parameters, RunFolder("timers", tmp_path / "run"))
+    assert result.passed
+    rows = {(row.tick, row.kind): row for row in result.rows}
+    assert set(rows) == {(tick, kind) for tick in (1000, 5000) for kind in ("relative", "absolute", "periodic")}
+    for (tick, kind), row in rows.items():
+        assert row.error.count == 40
+        if kind == "absolute":
+            assert row.error.minimum >= 0
+        if mode == "icount":  # both sides of the rule are used, and none is overstepped
+            assert row.error.maximum <= tick * 1000 + 100_000
+            assert row.error.maximum > 0 or kind == "periodic"
+            assert row.error.minimum >= -tick * 1000
+            assert row.error.minimum < 0 or kind != "relative"
+
+
+def test_timer_accuracy_refuses_what_it_cannot_keep(tmp_path: Path) -> None:
+    for wrong in ({"ticks": ()}, {"ticks": (50,)}, {"count": 0}, {"count": 5000}, {"longest": 0}):
+        with pytest.raises(UsageError):
+            TimerAccuracyParameters(**wrong)
+    done = dirql("run", "timer-accuracy", "--ticks", "1ms", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "in µs" in done.stderr
+
+
 SMALL = {
     "lock-scaling": ["--cpus", "1,2", "--acquisitions", "200", "--mode", "icount"],
     "dpc-placement": ["--cpus", "2", "--rounds", "3", "--mode", "icount"],
     "irql-latency": ["--cpus", "2", "--count", "3", "--mode", "icount"],
     "symmetric-vs-asymmetric": ["--cpus", "2", "--count", "20", "--mode", "icount"],
+    "timer-accuracy": ["--cpus", "1", "--count", "5", "--ticks", "1000", "--mode", "icount"],
 }
 
 
