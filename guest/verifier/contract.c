@@ -8,6 +8,7 @@
 #include "contract.h"
 #include "vi.h"
 
+#include "../include/driver/pool2.h"
 #include "../include/mutant.h"
 #include "../ldr/ldr.h"
 #include "../mm/mi.h"
@@ -74,6 +75,7 @@ static VOID ViBreach(const VI_CONTRACT_RULE *rule, ULONG code, KIRQL irql, const
 /* Bit 0 of the types in use says paged (POOL_TYPE). */
 static BOOLEAN ViIsPagedPool(const VI_CONTRACT_RULE *rule, const ULONG64 *arguments) {
     return ((rule->Flags & VI_CONTRACT_ALLOCATE) != 0 && (arguments[0] & PagedPool) != 0) ||
+        ((rule->Flags & VI_CONTRACT_ALLOCATE_2) != 0 && (arguments[0] & POOL_FLAG_PAGED) != 0) ||
         ((rule->Flags & VI_CONTRACT_FREE) != 0 && MiIsPageable(arguments[0]));
 }
 

@@ -42,6 +42,7 @@
 #define VI_CONTRACT_ALLOCATE 4 /* the kind of pool in the first argument decides */
 #define VI_CONTRACT_FREE     8 /* the kind of pool that the first argument lies in decides */
 
+#define VI_CONTRACT_ALLOCATE_2 32 /* the first argument is POOL_FLAGS */
 #define VI_CONTRACT_RESIDENT 16 /* the first argument is not in pageable memory */
 
 #define IPI_LEVEL_HERE VECTOR_IRQL(IPI_VECTOR)
@@ -123,6 +124,33 @@
     X(ExAllocatePool, RULE_ALLOCATE, PASSIVE_LEVEL, DISPATCH_LEVEL, 2, VI_CONTRACT_ALLOCATE)                  \
     X(ExFreePoolWithTag, RULE_FREE, PASSIVE_LEVEL, DISPATCH_LEVEL, 2, VI_CONTRACT_FREE)                       \
     X(ExFreePool, RULE_FREE, PASSIVE_LEVEL, DISPATCH_LEVEL, 2, VI_CONTRACT_FREE)                              \
+    X(ExAllocatePoolWithTagPriority, RULE_ALLOCATE, PASSIVE_LEVEL, DISPATCH_LEVEL, 2, VI_CONTRACT_ALLOCATE)   \
+    X(ExAllocatePoolWithQuota, RULE_ALLOCATE, PASSIVE_LEVEL, DISPATCH_LEVEL, 2, VI_CONTRACT_ALLOCATE)         \
+    X(ExAllocatePoolWithQuotaTag, RULE_ALLOCATE, PASSIVE_LEVEL, DISPATCH_LEVEL, 2, VI_CONTRACT_ALLOCATE)      \
+    X(ExAllocatePool2, RULE_ALLOCATE, PASSIVE_LEVEL, DISPATCH_LEVEL, 2, VI_CONTRACT_ALLOCATE_2)               \
+    X(ExAllocatePool3, RULE_ALLOCATE, PASSIVE_LEVEL, DISPATCH_LEVEL, 2, VI_CONTRACT_ALLOCATE_2)               \
+    X(ExFreePool2, RULE_FREE, PASSIVE_LEVEL, DISPATCH_LEVEL, 2, VI_CONTRACT_FREE)                             \
+    X(ExInitializeResourceLite, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, VI_CONTRACT_RESIDENT)     \
+    X(ExReinitializeResourceLite, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, VI_CONTRACT_RESIDENT)   \
+    X(ExDeleteResourceLite, RULE_EX_APC, PASSIVE_LEVEL, APC_LEVEL, 0, 0)                                      \
+    X(ExConvertExclusiveToSharedLite, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                  \
+    X(ExReleaseResourceForThreadLite, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                  \
+    X(ExReleaseResourceAndLeaveCriticalRegion, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)         \
+    X(ExSetResourceOwnerPointer, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                       \
+    X(ExIsResourceAcquiredExclusiveLite, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)               \
+    X(ExIsResourceAcquiredSharedLite, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                  \
+    X(ExGetExclusiveWaiterCount, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                       \
+    X(ExGetSharedWaiterCount, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                          \
+    X(ExReleaseRundownProtection, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                      \
+    X(ExReleaseRundownProtectionEx, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                    \
+    X(ExWaitForRundownProtectionRelease, RULE_EX_APC, PASSIVE_LEVEL, APC_LEVEL, 0, 0)                         \
+    X(IoInitializeWorkItem, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                            \
+    X(IoUninitializeWorkItem, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                          \
+    X(IoQueueWorkItemEx, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                               \
+    X(KeAlertThread, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                   \
+    X(KeTestAlertThread, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                               \
+    X(KeInitializeGuardedMutex, RULE_KERNEL_API, PASSIVE_LEVEL, HIGH_LEVEL, 0, VI_CONTRACT_RESIDENT)          \
+    X(KeInitializeApc, RULE_KERNEL_API, PASSIVE_LEVEL, HIGH_LEVEL, 0, VI_CONTRACT_RESIDENT)                   \
     X(MmMapIoSpace, RULE_MAP_IO, PASSIVE_LEVEL, DISPATCH_LEVEL, 2, 0)                                         \
     X(MmUnmapIoSpace, RULE_UNMAP_IO, PASSIVE_LEVEL, APC_LEVEL, 2, 0)                                          \
     X(MmLockPagableDataSection, RULE_MM_APC, PASSIVE_LEVEL, APC_LEVEL, 0, 0)                                  \
@@ -134,6 +162,5 @@
     X(MmUnlockPages, RULE_UNLOCK_PAGES, PASSIVE_LEVEL, DISPATCH_LEVEL, 1, 0)                                  \
     X(MmMapLockedPages, RULE_MAP_PAGES, PASSIVE_LEVEL, DISPATCH_LEVEL, 2, 0)                                  \
     X(MmMapLockedPagesSpecifyCache, RULE_MAP_PAGES_CACHED, PASSIVE_LEVEL, DISPATCH_LEVEL, 2, 0)               \
-    X(MmUnmapLockedPages, RULE_UNMAP_PAGES, PASSIVE_LEVEL, DISPATCH_LEVEL, 2, 0)                              \
-    X(MmIsAddressValid, RULE_KERNEL_API, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)
+    X(MmUnmapLockedPages, RULE_UNMAP_PAGES, PASSIVE_LEVEL, DISPATCH_LEVEL, 2, 0)               
 /* clang-format on */

@@ -18,42 +18,44 @@ VOID ViLeaveRoutine(ULONG64 routine, ULONG64 argument, KIRQL expected);
 VOID ViException(ULONG code, const ULONG64 *parameters, ULONG64 address, ULONG64 frame); /* exception.c */
 
 /* First parameters of 0xC4 (bug-check-0xc4). */
-#define VI_RAISE_BAD           0x30 /* current IRQL, requested */
-#define VI_LOWER_BAD           0x31 /* current IRQL, requested, 1: inside a DPC */
-#define VI_RELEASE_IRQL        0x32 /* current IRQL, lock */
-#define VI_KERNEL_RELEASE_IRQL 0x35 /* current IRQL, lock, old IRQL */
-#define VI_QUEUED_RELEASE_IRQL 0x36 /* current IRQL, lock, old IRQL */
-#define VI_DPC_ACQUIRE_IRQL    0x40 /* current IRQL, lock */
-#define VI_DPC_RELEASE_IRQL    0x41 /* current IRQL, lock */
-#define VI_ACQUIRE_IRQL        0x42 /* current IRQL, lock */
-#define VI_FAST_ACQUIRE_IRQL   0x33 /* current IRQL, fast mutex */
-#define VI_FAST_RELEASE_IRQL   0x34 /* current IRQL, fast mutex */
-#define VI_RESOURCE_ACQUIRE    0x37 /* current IRQL, APC disable count, resource */
-#define VI_RESOURCE_RELEASE    0x38 /* current IRQL, APC disable count, resource */
-#define VI_UNSAFE_ACQUIRE      0x39 /* current IRQL, APC disable count, mutex */
-#define VI_UNSAFE_RELEASE      0x3a /* current IRQL, APC disable count, mutex */
-#define VI_WAIT_IRQL           0x3b /* current IRQL, object, timeout */
-#define VI_NOT_IN_REGION       0x3e
-#define VI_SET_EVENT_IRQL      0x80    /* current IRQL, event */
-#define VI_PAGEABLE_OBJECT     0xe1    /* object; a spin lock is one here (SYS-14) */
-#define VI_LEAVE_CRITICAL_IRQL 0x11b   /* current IRQL */
-#define VI_SELF_DEADLOCK       0x1000  /* lock */
-#define VI_ORDER               0x1001  /* lock; here also: the lock that was held */
-#define VI_UNINITIALIZED       0x1002  /* lock; here also: its value */
-#define VI_RELEASE_ORDER       0x1003  /* lock, the lock that should have gone first */
-#define VI_WRONG_THREAD        0x1004  /* lock, the thread that acquired it, the current thread */
-#define VI_INITIALIZED_TWICE   0x1005  /* lock */
-#define VI_NOT_ACQUIRED        0x1007  /* lock */
-#define VI_ACQUIRE_MISMATCH    0x1008  /* lock */
-#define VI_RELEASE_MISMATCH    0x1009  /* lock */
-#define VI_OWNER_ENDED         0x100a  /* thread; here also: lock */
-#define VI_FREED_LOCK          0x100b  /* lock, owner */
-#define VI_RULE_KE_APC         0x2000f /* text, IRQL */
-#define VI_RULE_KE_DISPATCH    0x20011 /* text, IRQL */
-#define VI_RULE_SET_EVENT      0x20016 /* text, IRQL */
-#define VI_RULE_PS_PASSIVE     0x2001c /* text, IRQL */
-#define VI_RULE_QUEUED_LOCK    0x40006 /* text; here also: the handle */
-#define VI_RULE_SPIN_LOCK      0x40009 /* text; here also: lock */
+#define VI_RAISE_BAD            0x30 /* current IRQL, requested */
+#define VI_LOWER_BAD            0x31 /* current IRQL, requested, 1: inside a DPC */
+#define VI_RELEASE_IRQL         0x32 /* current IRQL, lock */
+#define VI_KERNEL_RELEASE_IRQL  0x35 /* current IRQL, lock, old IRQL */
+#define VI_QUEUED_RELEASE_IRQL  0x36 /* current IRQL, lock, old IRQL */
+#define VI_DPC_ACQUIRE_IRQL     0x40 /* current IRQL, lock */
+#define VI_DPC_RELEASE_IRQL     0x41 /* current IRQL, lock */
+#define VI_ACQUIRE_IRQL         0x42 /* current IRQL, lock */
+#define VI_FAST_ACQUIRE_IRQL    0x33 /* current IRQL, fast mutex */
+#define VI_FAST_RELEASE_IRQL    0x34 /* current IRQL, fast mutex */
+#define VI_RESOURCE_ACQUIRE     0x37 /* current IRQL, APC disable count, resource */
+#define VI_RESOURCE_RELEASE     0x38 /* current IRQL, APC disable count, resource */
+#define VI_UNSAFE_ACQUIRE       0x39 /* current IRQL, APC disable count, mutex */
+#define VI_UNSAFE_RELEASE       0x3a /* current IRQL, APC disable count, mutex */
+#define VI_WAIT_IRQL            0x3b /* current IRQL, object, timeout */
+#define VI_NOT_IN_REGION        0x3e
+#define VI_SET_EVENT_IRQL       0x80    /* current IRQL, event */
+#define VI_PAGEABLE_OBJECT      0xe1    /* object; a spin lock is one here (SYS-14) */
+#define VI_LEAVE_CRITICAL_IRQL  0x11b   /* current IRQL */
+#define VI_SELF_DEADLOCK        0x1000  /* lock */
+#define VI_ORDER                0x1001  /* lock; here also: the lock that was held */
+#define VI_UNINITIALIZED        0x1002  /* lock; here also: its value */
+#define VI_RELEASE_ORDER        0x1003  /* lock, the lock that should have gone first */
+#define VI_WRONG_THREAD         0x1004  /* lock, the thread that acquired it, the current thread */
+#define VI_INITIALIZED_TWICE    0x1005  /* lock */
+#define VI_NOT_ACQUIRED         0x1007  /* lock */
+#define VI_ACQUIRE_MISMATCH     0x1008  /* lock */
+#define VI_RELEASE_MISMATCH     0x1009  /* lock */
+#define VI_OWNER_ENDED          0x100a  /* thread; here also: lock */
+#define VI_FREED_LOCK           0x100b  /* lock, owner */
+#define VI_RULE_EX_APC          0x20007 /* text, IRQL */
+#define VI_RULE_KE_APC          0x2000f /* text, IRQL */
+#define VI_RULE_KE_DISPATCH     0x20011 /* text, IRQL */
+#define VI_RULE_SET_EVENT       0x20016 /* text, IRQL */
+#define VI_RULE_PS_PASSIVE      0x2001c /* text, IRQL */
+#define VI_RULE_GUARDED_REGIONS 0x4000e /* text, IRQL */
+#define VI_RULE_QUEUED_LOCK     0x40006 /* text; here also: the handle */
+#define VI_RULE_SPIN_LOCK       0x40009 /* text; here also: lock */
 
 /* The DDK headers lack its name. */
 #define DRIVER_VERIFIER_DETECTED_VIOLATION 0xc4

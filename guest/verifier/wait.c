@@ -105,6 +105,12 @@ static NTSTATUS NTAPI ViWaitForMultiple(ULONG Count, PVOID Object[], WAIT_TYPE W
 }
 NT_VERIFIED(KeWaitForMultipleObjects, ViWaitForMultiple);
 
+static PLIST_ENTRY NTAPI ViRemoveQueue(PRKQUEUE Queue, KPROCESSOR_MODE WaitMode, PLARGE_INTEGER Timeout) {
+    ViCheckWaitIrql((ULONG64)Queue, Timeout, VI_FRAME);
+    return KeRemoveQueue(Queue, WaitMode, Timeout);
+}
+NT_VERIFIED(KeRemoveQueue, ViRemoveQueue);
+
 /* An interval of 0 gives the turn away, which is a wait all the same. */
 static NTSTATUS NTAPI ViDelay(KPROCESSOR_MODE WaitMode, BOOLEAN Alertable, PLARGE_INTEGER Interval) {
     ViCheckWaitIrql(0, NULL, VI_FRAME);
