@@ -3,6 +3,8 @@
 #include "dispatcher.h"
 #include "spinwait.h"
 
+#include "../include/mutant.h"
+
 static KSPIN_LOCK KiDispatcherLock; /* 0: free, else the holder's PRCB */
 
 /* Not in the trace: what the oracle says of spin locks is to be about the drivers'. Otherwise as in ke/spinlock.c. */
@@ -66,7 +68,7 @@ VOID KiUnlockDispatcher(KIRQL irql) {
 }
 
 VOID KiUnlockAfterSignal(KIRQL irql, BOOLEAN wait) {
-    if (!wait) {
+    if (!wait || MUTANT(WaitTrueIgnored, "EVT-4", "Wait = TRUE is ignored")) {
         KiUnlockDispatcher(irql);
         return;
     }

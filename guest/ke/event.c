@@ -15,6 +15,9 @@ LONG NTAPI KeSetEvent(PRKEVENT Event, KPRIORITY Increment, BOOLEAN Wait) {
     Event->Header.SignalState = 1;
     KiTraceSignal(&Event->Header);
     KiReleaseWaiters(&Event->Header, Increment);
+    if (MUTANT(EventStateAfter, "EVT-1", "KeSetEvent tells the state after")) {
+        before = Event->Header.SignalState;
+    }
     KiUnlockAfterSignal(irql, Wait);
     return before;
 }
@@ -26,7 +29,7 @@ LONG NTAPI KePulseEvent(PRKEVENT Event, KPRIORITY Increment, BOOLEAN Wait) {
     Event->Header.SignalState = 1;
     KiTraceSignal(&Event->Header);
     KiReleaseWaiters(&Event->Header, Increment);
-    Event->Header.SignalState = 0;
+    Event->Header.SignalState = MUTANT(EventPulseStays, "EVT-3", "a pulse leaves the event set");
     KiUnlockAfterSignal(irql, Wait);
     return before;
 }

@@ -34,7 +34,8 @@ LONG NTAPI KeReleaseMutex(PRKMUTEX Mutex, BOOLEAN Wait) {
     PKTHREAD thread = KiCurrentThread();
     KIRQL irql = KiLockDispatcher();
     LONG before = Mutex->Header.SignalState;
-    if (Mutex->OwnerThread != thread) {
+    if (Mutex->OwnerThread != thread &&
+        (!MUTANT(MutexAnybodys, "MUT-1", "a thread releases another one's mutex") || Mutex->OwnerThread == NULL)) {
         KiUnlockDispatcher(irql);
         ExRaiseStatus(STATUS_MUTANT_NOT_OWNED);
     }

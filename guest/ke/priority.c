@@ -11,6 +11,9 @@ KPRIORITY NTAPI KeSetPriorityThread(PKTHREAD Thread, KPRIORITY Priority) {
     Thread->QuantumLeft = KI_QUANTUM_TICKS;
     KiChangePriority(Thread, Priority);
     KiUnlockDispatcher(irql);
+    if (MUTANT(PriorityAfter, "THR-1", "KeSetPriorityThread tells the new priority")) {
+        before = Priority;
+    }
     return before;
 }
 NT_EXPORT(KeSetPriorityThread);

@@ -44,8 +44,14 @@ static ULONG KiLowestOf(KAFFINITY cpus) {
 /* An idle CPU before all others: the one where the thread ran last, the current one, any. Then whom it may preempt. */
 static ULONG KiChooseCpu(const KTHREAD *thread) {
     KAFFINITY allowed = thread->Affinity;
+    if (MUTANT(ScheduleAnywhere, "THR-1", "a thread made ready goes to any CPU")) {
+        allowed = KeQueryActiveProcessors();
+    }
     KAFFINITY last = KiBit(thread->Processor) & allowed;
     KAFFINITY idle = KiIdleCpus & allowed;
+    if (MUTANT(ScheduleNoIdle, "THR-1", "no idle CPU is looked for") && last != 0) {
+        return thread->Processor;
+    }
     if (idle != 0) {
         KAFFINITY here = idle & KiBit(KiCurrentPrcb()->Number);
         return (ULONG)__builtin_ctzll((idle & last) != 0 ? last : here != 0 ? here : idle);
@@ -85,7 +91,8 @@ static VOID KiSetNext(PKPRCB prcb, PKTHREAD thread) {
     thread->State = KiThreadStandby;
     prcb->NextThread = thread;
     KiIdleCpus &= ~KiBit(prcb->Number);
-    if (prcb != KiCurrentPrcb()) {
+    if (prcb != KiCurrentPrcb() &&
+        !MUTANT(ScheduleAtTick, "IRQL-9 THR-1", "another CPU is not told that it is to run another thread")) {
         KiRequestDpcInterrupt(prcb->Number);
     }
 }
@@ -115,9 +122,14 @@ VOID KiReadyThread(PKTHREAD thread) {
 static PKTHREAD KiFindReady(const KPRCB *prcb, KPRIORITY least) {
     PKTHREAD best = NULL;
     if (prcb->ReadySummary >> least != 0) {
-        least = 31 - __builtin_clz(prcb->ReadySummary);
+        least = MUTANT(ScheduleLowest, "THR-1", "the lowest priority goes first")
+            ? __builtin_ctz(prcb->ReadySummary)
+            : 31 - __builtin_clz(prcb->ReadySummary);
         best = CONTAINING_RECORD(prcb->ReadyList[least].Flink, KTHREAD, ReadyEntry);
         least++;
+    }
+    if (MUTANT(ScheduleOwnQueue, "THR-1", "a CPU does not look for threads that wait for another one")) {
+        return best;
     }
     for (KAFFINITY rest = KiReadyCpus & ~KiBit(prcb->Number); rest != 0; rest &= rest - 1) {
         PKPRCB other = &KiPcr[__builtin_ctzll(rest)].Prcb;
@@ -171,6 +183,12 @@ VOID KiSwapThread(PKPRCB prcb) {
     prcb->CurrentThread = new;
     trace(TraceThreadSwitch, (ULONG64)new, left_as | (ULONG64)old->Priority << 8 | (ULONG64)new->Priority << 16);
     KiSwapContext(old, new);
+    if (MUTANT(SwitchXmm7, "THR-1", "XMM7 is not kept when a thread gives its CPU away")) {
+        __asm__ volatile("pxor %xmm7, %xmm7");
+    }
+    if (MUTANT(SwitchMxCsr, "THR-1", "MXCSR is not kept when a thread gives its CPU away")) {
+        __asm__ volatile("ldmxcsr %0" : : "m"(prcb->MxCsr));
+    }
     /* Another CPU, maybe, and another time. */
     if (old->Apc.Pending) {
         lapic_self(APC_VECTOR);
@@ -209,7 +227,8 @@ static BOOLEAN KiEndQuantum(PKPRCB prcb) {
         return FALSE;
     }
     thread->QuantumLeft = KI_QUANTUM_TICKS;
-    if (thread->Priority > thread->BasePriority && thread->Priority < KI_LOWEST_REAL_TIME) {
+    if (thread->Priority > thread->BasePriority && thread->Priority < KI_LOWEST_REAL_TIME &&
+        !MUTANT(BoostForEver, "THR-1", "a boost does not wear off")) {
         thread->Priority--;
     }
     return KiPassTurn(prcb);
@@ -226,6 +245,12 @@ VOID KiPreempt(KIRQL irql) {
     PKPRCB prcb = KiCurrentPrcb();
     BOOLEAN used_up = prcb->QuantumEnd && KiEndQuantum(prcb);
     if (prcb->NextThread != NULL) {
+        if (MUTANT(TurnKept, "THR-1", "a thread that used up its turn stays the first of its equals")) {
+            used_up = FALSE;
+        }
+        if (MUTANT(TurnLost, "THR-1", "a preempted thread becomes the last of its equals")) {
+            used_up = TRUE;
+        }
         KiGiveWay(prcb, !used_up);
     }
     KiReleaseDispatcher(DISPATCH_LEVEL);
@@ -247,8 +272,9 @@ VOID KiLetNextRun(KIRQL irql) {
     if (prcb->NextThread == NULL) {
         return;
     }
-    if (irql < DISPATCH_LEVEL) {
-        KiGiveWay(prcb, TRUE);
+    if (irql < DISPATCH_LEVEL ||
+        MUTANT(SwitchAtDispatch, "IRQL-9", "a thread made ready at DISPATCH_LEVEL runs at once")) {
+        KiGiveWay(prcb, !MUTANT(TurnLost, "THR-1", "a preempted thread becomes the last of its equals"));
     } else {
         KiRequestDpcInterrupt(prcb->Number);
     }
@@ -256,7 +282,9 @@ VOID KiLetNextRun(KIRQL irql) {
 
 VOID KiBoost(PKTHREAD thread, KPRIORITY increment) {
     KPRIORITY boosted = thread->BasePriority + increment;
-    boosted = boosted < KI_LOWEST_REAL_TIME ? boosted : KI_LOWEST_REAL_TIME - 1;
+    if (!MUTANT(BoostUnbounded, "THR-1 EVT-5", "a boost goes into the real-time priorities")) {
+        boosted = boosted < KI_LOWEST_REAL_TIME ? boosted : KI_LOWEST_REAL_TIME - 1;
+    }
     if (thread->BasePriority < KI_LOWEST_REAL_TIME && boosted > thread->Priority) {
         thread->Priority = boosted;
     }
@@ -318,7 +346,7 @@ VOID KiChangeAffinity(PKTHREAD thread, KAFFINITY affinity) {
 
 VOID KiTickThread(PKPRCB prcb) {
     PKTHREAD thread = prcb->CurrentThread;
-    if (!KiIsIdle(prcb) && --thread->QuantumLeft <= 0) {
+    if (!KiIsIdle(prcb) && --thread->QuantumLeft <= 0 && !MUTANT(QuantumEndless, "THR-1", "a quantum never ends")) {
         prcb->QuantumEnd = TRUE;
         KiRequestDpcInterrupt(prcb->Number);
     }

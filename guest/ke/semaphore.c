@@ -13,7 +13,8 @@ NT_EXPORT(KeInitializeSemaphore);
 LONG NTAPI KeReleaseSemaphore(PRKSEMAPHORE Semaphore, KPRIORITY Increment, LONG Adjustment, BOOLEAN Wait) {
     KIRQL irql = KiLockDispatcher();
     LONG before = Semaphore->Header.SignalState;
-    if (Adjustment <= 0 || Adjustment > Semaphore->Limit - before) {
+    if ((Adjustment <= 0 || Adjustment > Semaphore->Limit - before) &&
+        !MUTANT(SemaphoreUnlimited, "SEM-1", "a semaphore has no limit")) {
         KiUnlockDispatcher(irql);
         ExRaiseStatus(STATUS_SEMAPHORE_LIMIT_EXCEEDED);
     }

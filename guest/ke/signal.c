@@ -25,11 +25,22 @@ static NTSTATUS KiTakeMutant(PKMUTANT mutant, PKTHREAD thread) {
     InsertTailList(&thread->Mutexes, &mutant->MutantListEntry);
     thread->Apc.KernelApcDisable = (SHORT)(thread->Apc.KernelApcDisable - mutant->ApcDisable);
     BOOLEAN abandoned = mutant->Abandoned;
+    if (MUTANT(MutexAbandonedUntold, "MUT-1 WAIT-2", "nobody is told that a mutex was abandoned")) {
+        abandoned = FALSE;
+    }
     mutant->Abandoned = FALSE;
     return abandoned ? STATUS_ABANDONED : STATUS_SUCCESS;
 }
 
 NTSTATUS KiTakeSignal(DISPATCHER_HEADER *header, PKTHREAD thread) {
+    if (MUTANT(EventSynchronizationStays, "EVT-1", "a synchronization event stays set when a wait took it") &&
+        header->Type == EventSynchronizationObject) {
+        return STATUS_SUCCESS;
+    }
+    if (MUTANT(EventNotificationGoes, "EVT-1", "a notification event is reset by the first wait") &&
+        header->Type == EventNotificationObject) {
+        header->SignalState = 0;
+    }
     switch (header->Type) {
     case EventSynchronizationObject:
     case TimerSynchronizationObject:
@@ -37,6 +48,9 @@ NTSTATUS KiTakeSignal(DISPATCHER_HEADER *header, PKTHREAD thread) {
         return STATUS_SUCCESS;
     case SemaphoreObject:
         header->SignalState--;
+        if (MUTANT(SemaphoreAllTaken, "SEM-3", "one wait takes the whole count of a semaphore")) {
+            header->SignalState = 0;
+        }
         return STATUS_SUCCESS;
     case QueueObject:
         return KiTakeFromQueue(CONTAINING_RECORD(header, KQUEUE, Header), thread);
@@ -56,7 +70,8 @@ VOID KiEndWait(PKTHREAD thread, NTSTATUS status, KPRIORITY increment) {
             block = block->NextWaitBlock;
         } while (block != first);
         thread->WaitBlock = NULL;
-        if (thread->Timer.Header.Inserted) {
+        if (thread->Timer.Header.Inserted &&
+            !MUTANT(WaitTimeoutLeft, "WAIT-1", "a wait that was satisfied leaves its timeout running")) {
             KiRemoveTimer(&thread->Timer);
         }
     }
@@ -64,7 +79,9 @@ VOID KiEndWait(PKTHREAD thread, NTSTATUS status, KPRIORITY increment) {
     if (thread->Queue != NULL) {
         KiQueueThreadReturns(thread);
     }
-    KiBoost(thread, increment);
+    if (!MUTANT(WaitUnboosted, "EVT-5 THR-1", "a wait's end raises no priority")) {
+        KiBoost(thread, increment);
+    }
     KiReadyThread(thread);
 }
 
@@ -97,10 +114,18 @@ static VOID KiSatisfyBlock(DISPATCHER_HEADER *header, const KWAIT_BLOCK *block, 
     PKTHREAD thread = block->Thread;
     if (block->WaitType == WaitAny) {
         NTSTATUS taken = KiTakeSignal(header, thread);
-        KiEndWait(thread, taken == STATUS_ABANDONED ? STATUS_ABANDONED_WAIT_0 + block->WaitKey : block->WaitKey,
+        ULONG key = block->WaitKey;
+        if (MUTANT(WaitAnyFirst, "WAIT-2", "a wait for any says that the first object ended it") &&
+            key < STATUS_TIMEOUT) {
+            key = 0;
+        }
+        KiEndWait(thread, (taken == STATUS_ABANDONED ? STATUS_ABANDONED_WAIT_0 : STATUS_WAIT_0) + (NTSTATUS)key,
                   increment);
-    } else if (KiAllSignaled(thread)) {
+    } else if (KiAllSignaled(thread) ||
+               MUTANT(WaitAllOne, "WAIT-2", "a wait for all ends when one object is signalled")) {
         KiEndWait(thread, KiTakeAll(thread), increment);
+    } else if (MUTANT(WaitAllPiecemeal, "WAIT-2", "a wait for all takes what there is before all is there")) {
+        (VOID) KiTakeSignal(header, thread);
     }
 }
 

@@ -107,7 +107,7 @@ VOID KiExitThread(NTSTATUS status) {
     KiThreadCount--;
     __atomic_add_fetch(&KiThreadsEnding, 1, __ATOMIC_RELAXED); /* the lock orders it */
     thread->State = KiThreadTerminated;
-    thread->Header.SignalState = 1;
+    thread->Header.SignalState = !MUTANT(ThreadUnsignalled, "THR-1", "a thread that has ended is not signalled");
     KiTraceSignal(&thread->Header);
     KiReleaseWaiters(&thread->Header, 0);
     PKPRCB prcb = KiCurrentPrcb();

@@ -25,7 +25,7 @@ typedef struct _KI_WAIT {
 
 NTSTATUS KiBlock(PKTHREAD thread, KIRQL irql) {
     PKPRCB prcb = KiCurrentPrcb();
-    if (irql >= DISPATCH_LEVEL) {
+    if (irql >= DISPATCH_LEVEL && !MUTANT(WaitAtDispatch, "WAIT-1 DPC-16", "a wait at DISPATCH_LEVEL waits")) {
         KeBugCheckEx(ATTEMPTED_SWITCH_FROM_DPC, (ULONG64)thread, irql, (ULONG64)__builtin_frame_address(0), 0);
     }
     thread->State = KiThreadWaiting;
@@ -42,6 +42,13 @@ static NTSTATUS KiTakeAny(const KI_WAIT *wait, PKTHREAD thread) {
     for (ULONG i = 0; i < wait->Count; i++) {
         if (KiIsSignaled(wait->Object[i], thread)) {
             NTSTATUS taken = KiTakeSignal(wait->Object[i], thread);
+            if (MUTANT(WaitAnyAll, "WAIT-2", "a wait for any takes everything that is there")) {
+                for (ULONG more = i + 1; more < wait->Count; more++) {
+                    if (KiIsSignaled(wait->Object[more], thread)) {
+                        (VOID) KiTakeSignal(wait->Object[more], thread);
+                    }
+                }
+            }
             return (taken == STATUS_ABANDONED ? STATUS_ABANDONED_WAIT_0 : STATUS_WAIT_0) + (NTSTATUS)i;
         }
     }
@@ -93,6 +100,10 @@ static VOID KiLinkBlock(PKTHREAD thread, PKWAIT_BLOCK block, DISPATCHER_HEADER *
     block->Object = object;
     block->WaitKey = (USHORT)key;
     block->WaitType = (UCHAR)type;
+    if (MUTANT(WaitLastFirst, "EVT-5", "who began to wait last is let go first")) {
+        InsertHeadList(&object->WaitListHead, &block->WaitListEntry);
+        return;
+    }
     InsertTailList(&object->WaitListHead, &block->WaitListEntry);
 }
 
@@ -140,13 +151,22 @@ static PVOID KiFirstObject(const KI_WAIT *wait) {
 static NTSTATUS KiWait(KI_WAIT *wait) {
     PKTHREAD thread = KiCurrentThread();
     NTSTATUS status;
+    if (MUTANT(WaitZeroWaits, "WAIT-1", "a timeout of zero is one of for ever") && wait->Timeout != NULL &&
+        wait->Timeout->QuadPart == 0) {
+        wait->Timeout = NULL;
+    }
     do {
+        NTSTATUS early = MUTANT(WaitLooksFirst, "WAIT-1 EVT-1", "a wait looks at its objects before it has the lock")
+            ? KiTryWait(wait, thread)
+            : STATUS_SUCCESS;
         KIRQL irql = KiLockDispatcher();
         if (!KiMayRecurse(wait, thread)) {
             KiUnlockDispatcher(irql);
             ExRaiseStatus(STATUS_MUTANT_LIMIT_EXCEEDED);
         }
-        status = KiTryWait(wait, thread);
+        status = MUTANT(WaitLooksFirst, "WAIT-1 EVT-1", "a wait looks at its objects before it has the lock")
+            ? early
+            : KiTryWait(wait, thread);
         if (status == STATUS_PENDING) {
             if (irql < APC_LEVEL && KiApcDeliverable(thread)) {
                 status = KI_WAIT_AGAIN; /* it comes as soon as the IRQL is back */
@@ -160,6 +180,9 @@ static NTSTATUS KiWait(KI_WAIT *wait) {
                           (ULONG64)(wait->Timeout != NULL) << 24);
                 status = KiBlock(thread, irql);
             }
+        }
+        if (MUTANT(WaitIrqlLost, "IRQL-10 WAIT-1", "a thread goes on at PASSIVE_LEVEL after a wait")) {
+            irql = PASSIVE_LEVEL;
         }
         if (status != KI_WAIT_AGAIN) {
             trace(TraceWaitEnd, (ULONG64)KiFirstObject(wait), (ULONG)status);

@@ -99,7 +99,8 @@ class Leftover:
     """What a routine that ran on the guest left behind.
 
     Attributes:
-        kind: RUN_LEFTOVER without its prefix: `Nothing`, `Irql`, `Pool`, `Interrupts`, `Vectors`, `Work`.
+        kind: RUN_LEFTOVER without its prefix: `Nothing`, `Irql`, `Pool`, `Interrupts`, `Vectors`, `Work`,
+            `Threads`, `Timers`, `Handles`, `Mutexes`.
         before: how much there was before (IRQL: what it had to be).
         after: how much there is now (Work: a CPU that still runs).
     """
@@ -121,4 +122,8 @@ class Leftover:
             "Interrupts": f"{self.after - self.before:+d} connected interrupt objects",
             "Vectors": f"{self.after - self.before:+d} allocated vectors",
             "Work": f"CPU {self.after} still runs what it was given",
+            "Threads": f"{self.after - self.before:+d} threads that have not ended",
+            "Timers": f"{self.after - self.before:+d} timers that are set",
+            "Handles": f"{self.after - self.before:+d} open handles",
+            "Mutexes": f"its thread still owned {self.after} mutexes",
         }[self.kind]

@@ -5,8 +5,8 @@
 #include <dirql.h>
 
 DRIVER_INITIALIZE DriverEntry;
-DIRQL_WORK_ROUTINE RunNothing, RunLeavePool, RunLeaveIrql, RunLeaveVector, RunLeaveInterrupt, RunLeaveWork, RunCalls,
-    RunDouble, RunOnBootCpu, RunBadVector;
+DIRQL_WORK_ROUTINE RunNothing, RunLeavePool, RunLeaveIrql, RunLeaveVector, RunLeaveInterrupt, RunLeaveWork,
+    RunLeaveThread, RunLeaveTimer, RunLeaveHandle, RunLeaveMutex, RunCalls, RunDouble, RunOnBootCpu, RunBadVector;
 
 typedef struct _RUN_SEEN {
     ULONG64 Argument;
@@ -17,6 +17,9 @@ typedef struct _RUN_SEEN {
 
 RUN_SEEN RunSeen;
 static PKINTERRUPT RunInterrupt;
+static KEVENT RunEvent;
+static KTIMER RunTimer;
+static KMUTEX RunMutex;
 
 static BOOLEAN NTAPI RunIsr(PKINTERRUPT Interrupt, PVOID ServiceContext) {
     UNREFERENCED_PARAMETER(Interrupt);
@@ -62,6 +65,42 @@ static VOID NTAPI RunUntilStopped(PVOID Context) {
 VOID NTAPI RunLeaveWork(PVOID Context) {
     UNREFERENCED_PARAMETER(Context);
     DirqlStartOn(1, RunUntilStopped, NULL);
+}
+
+static VOID NTAPI RunWaitForEver(PVOID Context) {
+    UNREFERENCED_PARAMETER(Context);
+    KeWaitForSingleObject(&RunEvent, Executive, KernelMode, FALSE, NULL);
+}
+
+VOID NTAPI RunLeaveThread(PVOID Context) {
+    HANDLE handle;
+    UNREFERENCED_PARAMETER(Context);
+    KeInitializeEvent(&RunEvent, NotificationEvent, FALSE);
+    RunSeen.Status[0] = (ULONG)PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, NULL, NULL, NULL, RunWaitForEver, NULL);
+    ZwClose(handle);
+}
+
+VOID NTAPI RunLeaveTimer(PVOID Context) {
+    LARGE_INTEGER due = {.QuadPart = -36000000000LL}; /* an hour */
+    UNREFERENCED_PARAMETER(Context);
+    KeInitializeTimer(&RunTimer);
+    KeSetTimer(&RunTimer, due, NULL);
+}
+
+static VOID NTAPI RunEnd(PVOID Context) {
+    UNREFERENCED_PARAMETER(Context);
+}
+
+VOID NTAPI RunLeaveHandle(PVOID Context) {
+    HANDLE handle;
+    UNREFERENCED_PARAMETER(Context);
+    RunSeen.Status[0] = (ULONG)PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, NULL, NULL, NULL, RunEnd, NULL);
+}
+
+VOID NTAPI RunLeaveMutex(PVOID Context) {
+    UNREFERENCED_PARAMETER(Context);
+    KeInitializeMutex(&RunMutex, 0);
+    KeWaitForSingleObject(&RunMutex, Executive, KernelMode, FALSE, NULL);
 }
 
 VOID NTAPI RunCalls(PVOID Context) {

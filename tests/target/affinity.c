@@ -134,6 +134,17 @@ static VOID NTAPI Hold(PVOID Context) {
     WAIT_UNTIL(Stop);
 }
 
+static VOID NTAPI HoldUntil(PVOID Context) {
+    InterlockedIncrement(&Inside);
+    WAIT_UNTIL(*(volatile LONG *)Context);
+}
+
+static VOID NTAPI NoteMyCpu(PVOID Context) {
+    UNREFERENCED_PARAMETER(Context);
+    Where = 1LL << KeGetCurrentProcessorNumber();
+    InterlockedIncrement(&Ran);
+}
+
 static VOID NTAPI WaitAnywhere(PVOID Context) {
     KeRevertToUserAffinityThread();
     ASSERT_EQ(WaitFor(&Event), STATUS_SUCCESS);
@@ -167,6 +178,31 @@ TARGET_CASE("THR-1", a_thread_let_go_finds_an_idle_cpu, "smp=3 " NO_TICKS) {
     }
     EndWaiter(&bound);
     ASSERT_EQ(bound.Cpu, 1);
+}
+
+/* It becomes ready while all CPUs are taken; the one that falls idle first takes it, from whose queue it may be. */
+TARGET_CASE("THR-1", a_cpu_that_falls_idle_takes_who_waits_elsewhere, "smp=2 " NO_TICKS) {
+    ULONG last = TargetCpus() - 1;
+    for (ULONG free = 1; free <= last; free += last > 1 ? last - 1 : 1) {
+        static volatile LONG let;
+        Inside = Stop = Ran = 0;
+        let = FALSE;
+        for (ULONG cpu = 1; cpu <= last; cpu++) {
+            StartWorker(&Workers[cpu], cpu == free ? HoldUntil : Hold, (PVOID)&let, CASE_PRIORITY, ON(cpu));
+        }
+        WAIT_UNTIL(Inside == (LONG)last);
+        PKTHREAD thread = StartThread(NoteMyCpu, NULL);
+        Settle();
+        ASSERT_EQ(Ran, 0);
+        let = TRUE;
+        WAIT_UNTIL(Ran == 1);
+        ASSERT_EQ(Where, ON(free));
+        Stop = TRUE;
+        EndThread(thread);
+        for (ULONG cpu = 1; cpu <= last; cpu++) {
+            EndWorker(&Workers[cpu]);
+        }
+    }
 }
 
 TARGET_DRIVER

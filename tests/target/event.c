@@ -186,4 +186,11 @@ TARGET_CASE("EVT-3", a_pulse_that_nobody_waits_for_is_gone, "") {
     }
 }
 
+TARGET_CASE("EVT-1", set_above_dispatch_level_is_refused, "verifier=on bugcheck=0xC4/0x80") {
+    KIRQL irql;
+    KeInitializeEvent(&Event, NotificationEvent, FALSE);
+    KeRaiseIrql(DISPATCH_LEVEL + 1, &irql);
+    KeSetEvent(&Event, 0, FALSE);
+}
+
 TARGET_DRIVER

@@ -2,7 +2,7 @@
 /* Waits for one object: at which IRQL, for how long, and that no signal is ever lost on one. */
 #include "threads.h"
 
-#define RACES 3000
+#define RACES 1500
 
 static KEVENT Event, Answer;
 static KDPC Dpc;
@@ -210,6 +210,13 @@ TARGET_CASE("DPC-16 WAIT-1", a_delay_at_dispatch_level, "verifier=off bugcheck=0
     KeDelayExecutionThread(KernelMode, FALSE, &interval);
 }
 
+TARGET_CASE("WAIT-1", at_dispatch_level_the_verifier_names_it, "verifier=on bugcheck=0xC4/0x3B") {
+    KIRQL irql;
+    KeInitializeEvent(&Event, SynchronizationEvent, TRUE);
+    KeRaiseIrql(DISPATCH_LEVEL, &irql);
+    WaitFor(&Event);
+}
+
 /*
  * No signal is lost between the look and the sleep: the other thread sets the event while this one is on its way into the
  * wait, a little later each time.
@@ -218,7 +225,7 @@ static VOID NTAPI SetWhileItComes(PVOID Context) {
     UNREFERENCED_PARAMETER(Context);
     for (LONG round = 1; round <= RACES; round++) {
         WAIT_UNTIL(Turn == round);
-        for (LONG i = 0; i < round % 40; i++) {
+        for (LONG i = 0; i < round % 100; i++) {
             __asm__ volatile("" : : : "memory"); /* not PAUSE: in icount others would go on */
         }
         KeSetEvent(&Event, 0, FALSE);
@@ -236,6 +243,50 @@ TARGET_CASE("WAIT-1 EVT-1", a_signal_is_never_lost_on_who_is_about_to_wait, "smp
     }
     EndWorker(&other);
     ASSERT_EQ(KeReadStateEvent(&Event), 0);
+}
+
+/*
+ * The same to a few instructions, in virtual time: a DPC that interrupts this thread sets the event, and the wait begins a
+ * little earlier before it each time, so that the set falls on every point of the way into the wait.
+ */
+#define SWEEP_TICK 1000 /* clock tick, 100 ns: "clock=1000" */
+#define SWEEP_STEP 40   /* TSC, ns: five instructions */
+#define SWEEP_MOST 16000
+
+static volatile ULONG64 DpcTime;
+
+static VOID NTAPI SetFromADpc(PKDPC This, PVOID Context, PVOID Argument1, PVOID Argument2) {
+    UNREFERENCED_PARAMETER(This);
+    UNREFERENCED_PARAMETER(Context);
+    UNREFERENCED_PARAMETER(Argument1);
+    UNREFERENCED_PARAMETER(Argument2);
+    DpcTime = __rdtsc();
+    KeSetEvent(&Event, 0, FALSE);
+}
+
+/* Waits from so long before the DPC on; returns how long after the tick that it begins with the DPC ran. */
+static ULONG64 WaitBeforeTheDpc(ULONG64 Begin) {
+    static KTIMER timer;
+    LARGE_INTEGER due = {.QuadPart = -2LL * SWEEP_TICK};
+    KeInitializeTimer(&timer);
+    SpinTicks(1);
+    ULONG64 tick = __rdtsc();
+    KeSetTimer(&timer, due, &Dpc);
+    WAIT_UNTIL(__rdtsc() - tick >= Begin);
+    ASSERT_EQ(WaitFor(&Event), STATUS_SUCCESS);
+    KeCancelTimer(&timer);
+    return DpcTime - tick;
+}
+
+TARGET_CASE("WAIT-1 EVT-1", a_signal_is_never_lost_wherever_it_falls, "cpus=1 mode=icount clock=1000") {
+    KeInitializeEvent(&Event, SynchronizationEvent, FALSE);
+    KeInitializeDpc(&Dpc, SetFromADpc, NULL);
+    ULONG64 usual = WaitBeforeTheDpc(0);
+    ASSERT_GT(usual, SWEEP_MOST);
+    for (ULONG64 before = 0; before < SWEEP_MOST; before += SWEEP_STEP) {
+        WaitBeforeTheDpc(usual - before);
+        ASSERT_EQ(KeReadStateEvent(&Event), 0);
+    }
 }
 
 /* A thread that times out and one that signals at that moment: the signal is taken or stays, never both, never neither. */

@@ -304,6 +304,13 @@ TARGET_CASE("WAIT-1", several_at_dispatch_level, "verifier=off bugcheck=0xB8") {
     WaitSeveral(3, WaitAny, 1);
 }
 
+TARGET_CASE("WAIT-1", several_at_dispatch_level_the_verifier_names_it, "verifier=on bugcheck=0xC4/0x3B") {
+    KIRQL irql;
+    PrepareEvents(3, SynchronizationEvent);
+    KeRaiseIrql(DISPATCH_LEVEL, &irql);
+    WaitSeveral(3, WaitAny, 1);
+}
+
 /* Two that want the same two, in opposite orders, never both get stuck with one. */
 #define ROUNDS 200
 

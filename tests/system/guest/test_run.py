@@ -45,6 +45,10 @@ def test_a_clean_routine_leaves_nothing_and_gets_its_argument(driver: Driver) ->
         ("RunLeaveVector", "Vectors", 1, "+1 allocated vectors"),
         ("RunLeaveInterrupt", "Interrupts", 1, "+1 connected interrupt objects"),
         ("RunLeaveWork", "Work", 1, "CPU 1 still runs what it was given"),
+        ("RunLeaveThread", "Threads", 1, "+1 threads that have not ended"),
+        ("RunLeaveTimer", "Timers", 1, "+1 timers that are set"),
+        ("RunLeaveHandle", "Handles", 1, "+1 open handles"),
+        ("RunLeaveMutex", "Mutexes", 1, "its thread still owned 1 mutexes"),
     ],
 )
 def test_what_is_left_behind_is_told(driver: Driver, routine: str, kind: str, difference: int, words: str) -> None:
