@@ -32,6 +32,7 @@ BENCHMARKS: dict[str, tuple[str, Callable[[Effort], int]]] = {
     "trace": ("bench.trace_cost:trace_rows", lambda _: 1),
     "primitives": ("bench.primitives:primitive_rows", lambda _: 3),
     "timers": ("bench.timers:timer_rows", lambda _: 3),
+    "threads": ("bench.threads:thread_rows", lambda _: 3),
     "handoff": ("bench.handoff:handoff_rows", lambda _: 7),
     "suite": ("bench.suite:suite_rows", lambda effort: effort.suites),
     "memory": ("bench.footprint:memory_rows", lambda effort: effort.footprints),

@@ -44,12 +44,12 @@ kill
 
 def primitive_rows(plan: Plan) -> list[Row]:
     """Measure locks, interrupts and DPCs."""
-    program = _host_program()
+    program = host_program("spin")
     exact = _measure(MODE_ICOUNT)
     plan.step()
     timed = _measure(MODE_MT)
     plan.step()
-    host_pair = [float(_run([str(program), str(_HOST_PAIRS)])) for _ in range(plan.effort.round_trips)]
+    host_pair = [float(run_host([str(program), str(_HOST_PAIRS)])) for _ in range(plan.effort.round_trips)]
     steps = _host_instructions(program)
     plan.step()
     pthread = "pthread_spin_lock and _unlock of a process on this host"
@@ -114,10 +114,10 @@ def _measure(mode: str) -> dict[str, list[float]]:
             left = driver.run(routine)
             if left:
                 raise ProtocolError(f"{_DRIVER}: {routine} could not measure; it left behind: {left}")
-        return _values(primitives, mode, _ticks_per_unit(machine, mode))
+        return _values(primitives, mode, ticks_per_unit(machine, mode))
 
 
-def _ticks_per_unit(machine: Machine, mode: str) -> float:
+def ticks_per_unit(machine: Machine, mode: str) -> float:
     """TSC ticks of an instruction under icount, of a nanosecond elsewhere."""
     if mode == MODE_ICOUNT:
         return _TICKS_PER_INSTRUCTION
@@ -135,12 +135,17 @@ def _values(primitives: View, mode: str, ticks: float) -> dict[str, list[float]]
     return values
 
 
-def _host_program() -> Path:
+def host_program(name: str) -> Path:
+    """Compile a comparator of `bench/host`.
+
+    Args:
+        name: of its source, without `.c`.
+    """
     folder = build_folder() / "bench"
     folder.mkdir(parents=True, exist_ok=True)
-    program = folder / "spin"
-    source = Path(__file__).parent / "host" / "spin.c"
-    _run(["gcc", "-std=gnu11", "-O2", "-g", "-o", str(program), str(source), "-pthread"])
+    program = folder / name
+    source = Path(__file__).parent / "host" / f"{name}.c"
+    run_host(["gcc", "-std=gnu11", "-O2", "-g", "-o", str(program), str(source), "-pthread"])
     return program
 
 
@@ -148,14 +153,19 @@ def _host_instructions(program: Path) -> float:
     """Count the instructions of one pair, by stepping through it."""
     script = program.with_suffix(".gdb")
     script.write_text(_STEPS, encoding="ascii")
-    text = _run(["gdb", "-nx", "-batch", "-x", str(script), str(program)])
+    text = run_host(["gdb", "-nx", "-batch", "-x", str(script), str(program)])
     found = re.search(r"^steps (\d+)$", text, re.MULTILINE)
     if found is None:
         raise ProtocolError(f"gdb did not step through {program}: {text[-300:]}")
     return float(found.group(1))
 
 
-def _run(command: list[str]) -> str:
+def run_host(command: list[str]) -> str:
+    """Run a program of the host's and return what it prints.
+
+    Raises:
+        BuildError: it failed.
+    """
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BuildError(f"{' '.join(command)} failed: {done.stderr.strip()[-300:]}")
