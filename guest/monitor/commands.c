@@ -5,7 +5,7 @@
 #include "monitor.h"
 
 #include "../hal/hal.h"
-#include "../ke/ki.h"
+#include "../ke/dispatcher.h"
 #include "../ldr/ldr.h"
 #include "../mm/mi.h"
 
@@ -110,6 +110,21 @@ static VOID CommandDpcs(const char *arguments) {
     ConsolePrint("any %6u\n", KiSharedDpcQueue.Depth);
 }
 
+/* Under the dispatcher lock nothing changes; what is printed meanwhile goes out at HIGH_LEVEL anyway. */
+static VOID CommandThreads(const char *arguments) {
+    static const char *const states[] = {"initialized", "ready", "standby", "running", "waiting", "terminated"};
+    UNREFERENCED_PARAMETER(arguments);
+    ConsolePrint("  id prio cpu    switches  does         start routine       waits for\n");
+    KIRQL irql = KiLockDispatcher();
+    for (PLIST_ENTRY entry = KiAllThreads.Flink; entry != &KiAllThreads; entry = entry->Flink) {
+        const KTHREAD *thread = CONTAINING_RECORD(entry, KTHREAD, AllThreads);
+        PVOID object = thread->State == KiThreadWaiting && thread->WaitBlock != NULL ? thread->WaitBlock->Object : NULL;
+        ConsolePrint("%4u %4d %3u %11I64u  %-11s  %p  %p\n", thread->Id, thread->Priority, thread->Processor,
+                     thread->Switches, states[thread->State], (PVOID)(ULONG64)thread->StartRoutine, object);
+    }
+    KiUnlockDispatcher(irql);
+}
+
 static VOID CommandRun(const char *arguments) {
     char name[16];
     ULONG length = 0;
@@ -165,6 +180,7 @@ static const CONSOLE_COMMAND ConsoleCommands[] = {
     {"ints", "connected interrupt objects and their counts", CommandInts},
     {"irq", "what was taken of each vector, unexpected ones included", CommandIrq},
     {"dpcs", "DPC queues", CommandDpcs},
+    {"threads", "each thread: priority, CPU, what it does and waits for", CommandThreads},
     {"run", "run NAME [COUNT]: an exercise; without a name, lists them", CommandRun},
     {"trace", "trace on | off: records events; without a word, shows the rings", CommandTrace},
     {"images", "loaded drivers", CommandImages},

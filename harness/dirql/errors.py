@@ -78,6 +78,70 @@ class CpuState:
 
 
 @dataclass(frozen=True)
+class AwaitedObject:
+    """An object that a thread waits for.
+
+    Attributes:
+        kind: what it is, in words: `mutex`, `synchronization event`, `timeout`.
+        address: in the guest.
+        name: `module!variable+0x8`, or hexadecimal where no symbol fits.
+        owner: of a mutex, the number of the thread that owns it.
+    """
+
+    kind: str
+    address: int
+    name: str
+    owner: int | None = None
+
+    def __str__(self) -> str:
+        """Return it in a clause."""
+        if self.kind == "timeout":
+            return "a timeout"
+        return f"{self.kind} {self.name}" + (f", which thread {self.owner} owns" if self.owner is not None else "")
+
+
+@dataclass(frozen=True)
+class ThreadState:
+    """What one thread of the guest did when the machine was looked at.
+
+    Attributes:
+        number: as PsGetCurrentThreadId gives it.
+        address: of its KTHREAD.
+        routine: where it began, as `CpuState.where`.
+        state: `ready`, `standby`, `running`, `waiting`, `initialized`.
+        priority: 0 to 31, boosts included.
+        cpu: where it runs, is queued, or ran last.
+        waits_for: the objects that it waits for; empty where it waits for none.
+        stack: symbolised, innermost first; empty while it runs.
+        kernels: it is one of the kernel's own, and nothing of a driver is on its stack.
+    """
+
+    number: int
+    address: int
+    routine: str
+    state: str
+    priority: int
+    cpu: int
+    waits_for: tuple[AwaitedObject, ...] = ()
+    stack: tuple[str, ...] = ()
+    kernels: bool = False
+
+    @property
+    def told(self) -> bool:
+        """Whether a failed machine's text shows it: it neither runs (its CPU says where) nor idles in the kernel."""
+        return self.state in ("ready", "standby") or (self.state != "running" and not self.kernels)
+
+    @property
+    def doing(self) -> str:
+        """Its state and what it waits for, in words."""
+        if self.waits_for:
+            return "waits for " + " or ".join(str(awaited) for awaited in self.waits_for)
+        return {"ready": f"is ready on CPU {self.cpu}", "standby": f"is the next on CPU {self.cpu}"}.get(
+            self.state, f"is {self.state}"
+        )
+
+
+@dataclass(frozen=True)
 class Fault:
     """The access to memory that a bugcheck is about.
 
@@ -109,12 +173,14 @@ class GuestError(DirqlError):
         cpus: where each CPU stood, in order; empty where unknown.
         console: the last lines of the serial console.
         run_folder: where the run's files are, if it has a folder.
+        threads: what each thread did; empty where unknown. The text shows those that are `told`.
     """
 
     message: str
     cpus: tuple[CpuState, ...] = ()
     console: tuple[str, ...] = ()
     run_folder: Path | None = None
+    threads: tuple[ThreadState, ...] = ()
 
     def __str__(self) -> str:
         """Return the message, then each CPU, then the console's tail."""
@@ -122,6 +188,10 @@ class GuestError(DirqlError):
         for cpu in self.cpus:
             lines.append(f"  cpu {cpu.number}: IRQL {cpu.irql:2}, {cpu.where}")
             lines.extend(f"      from {frame}" for frame in cpu.stack)
+        for thread in self.threads:
+            if thread.told:
+                lines.append(f"  thread {thread.number} ({thread.routine}), priority {thread.priority}, {thread.doing}")
+                lines.extend(f"      from {frame}" for frame in thread.stack)
         if self.console:
             lines.append("  last console lines:")
             lines.extend(f"    | {line}" for line in self.console)

@@ -39,6 +39,7 @@ from dirql.guest.placement import place, restore
 from dirql.guest.state import BugCheckRecord, parse_irql, parse_registers
 from dirql.guest.symbols import Symbolizer
 from dirql.guest.systemtime import boot_system_time, from_system_time, to_system_time
+from dirql.guest.threads import ThreadReader
 from dirql.guest.verifier import bugcheck_error
 from dirql.hostcalls import HostCalls
 from dirql.inject.injector import Injector
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from dirql.errors import ThreadState
     from dirql.qemu.attach import PciDevice
     from dirql.qemu.memory import GuestRam
     from dirql.qemu.qmp import QmpEvent
@@ -286,6 +288,15 @@ class Machine:
         self._learn_modules()
         return parse_registers(text, irqls, self.memory, self.symbols)
 
+    def threads(self) -> tuple[ThreadState, ...]:
+        """Return what each thread does: its state, what it waits for, its stack. Exact where the machine is at rest.
+
+        Raises:
+            MachineLost: QEMU has ended.
+        """
+        self._learn_modules()
+        return ThreadReader(self.memory, self.symbols).threads()
+
     def close(self) -> None:
         """End the machine. Nothing of it is left but its folder. Safe to call again."""
         self.session.watch.explain = None  # the memory that an explanation is read from goes with it
@@ -388,10 +399,12 @@ class Machine:
                     error.cpus = self.bugcheck.cpus(self.symbols)
                 elif not error.cpus:
                     error.cpus = self.cpu_states()
+                error.threads = self.threads()
             if not isinstance(error, GuestHang):
                 self._kept = error  # the machine is as it is until it is reset: looked at once
             return error
         error.console, error.run_folder, error.cpus = self._kept.console, self._kept.run_folder, self._kept.cpus
+        error.threads = self._kept.threads
         return error
 
     def _exit_error(self) -> DirqlError | None:

@@ -106,6 +106,18 @@ class Symbolizer:
         line = self.line(address - back)
         return f"{name} ({line[0]}:{line[1]})" if line else name
 
+    def variable(self, address: int) -> str:
+        """Name what lies in a module's data: `driver.sys!Name+0x8`; by its address where nothing is known there."""
+        module = self.module(address)
+        if module is None or module.image is None:
+            return f"{address:#x}"
+        linked = address - module.offset
+        before = [(v.address, name) for name, v in module.image.debug.variables.items() if v.address <= linked]
+        if not before:
+            return f"{address:#x}"
+        start, name = max(before)
+        return f"{module.name}!{name}" + (f"+{linked - start:#x}" if linked != start else "")
+
     def table(self) -> tuple[tuple[int, int, str], ...]:
         """Return (address, size in bytes, `module!name`) of everything that has a name."""
         rows: list[tuple[int, int, str]] = []

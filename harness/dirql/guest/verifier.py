@@ -155,26 +155,13 @@ def _message(record: BugCheckRecord, violation: View, memory: GuestMemory, symbo
     return "\n".join(lines)
 
 
-def lock_name(address: int, symbols: Symbolizer) -> str:
-    """Name a lock by the variable that it is, or is in: `driver.sys!Name+0x8`; by its address where it is none."""
-    module = symbols.module(address)
-    if module is None or module.image is None:
-        return f"{address:#x}"
-    linked = address - module.offset
-    before = [(v.address, name) for name, v in module.image.debug.variables.items() if v.address <= linked]
-    if not before:
-        return f"{address:#x}"
-    start, name = max(before)
-    return f"{module.name}!{name}" + (f"+{linked - start:#x}" if linked != start else "")
-
-
 def _site(site: View, symbols: Symbolizer) -> Iterator[str]:
     lock, held = site.get("Lock"), site.get("Held")
-    name = lock_name(lock, symbols) if lock else "this call"
+    name = symbols.variable(lock) if lock else "this call"
     yield f"  {name}: CPU {site.get('Cpu')}, IRQL {site.get('Irql')}"
     yield from _stack(site, "Stack", symbols)
     if held:
-        yield f"    while holding {lock_name(held, symbols)}, taken"
+        yield f"    while holding {symbols.variable(held)}, taken"
         yield from _stack(site, "HeldStack", symbols)
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, Self
 
 from dirql.config import MachineConfig
-from dirql.errors import CpuState, DirqlError, GuestError
+from dirql.errors import CpuState, DirqlError, GuestError, ThreadState
 from dirql.machine import Machine
 
 if TYPE_CHECKING:
@@ -145,6 +145,7 @@ def describe(machine: Machine) -> str:
     """Return what is known of a machine, for the report of a failed test."""
     message = "the guest was running"
     cpus: tuple[CpuState, ...] = ()
+    threads: tuple[ThreadState, ...] = ()
     try:
         machine.session.watch.check()
     except GuestError as error:
@@ -154,4 +155,6 @@ def describe(machine: Machine) -> str:
     else:
         with suppress(DirqlError):
             cpus = machine.cpu_states()
-    return str(GuestError(message, cpus, machine.session.console.tail(_CONSOLE_LINES), machine.folder))
+            threads = machine.threads()
+    tail = machine.session.console.tail(_CONSOLE_LINES)
+    return str(GuestError(message, cpus, tail, machine.folder, threads))

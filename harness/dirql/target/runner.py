@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Self
@@ -205,11 +206,11 @@ class CaseRunner:
 
     def _with_state(self, machine: Machine, text: str) -> str:
         """Add where each CPU is and what the console said last."""
-        try:
-            cpus = machine.cpu_states()
-        except DirqlError:
-            cpus = ()
-        return str(GuestError(text, cpus, machine.session.console.tail(_CONSOLE_LINES), machine.folder))
+        error = GuestError(text, console=machine.session.console.tail(_CONSOLE_LINES), run_folder=machine.folder)
+        with suppress(DirqlError):
+            error.cpus = machine.cpu_states()
+            error.threads = machine.threads()
+        return str(error)
 
     def _keep(self, case: Case, trace: Trace) -> str:
         """Write a failed case's trace into a folder of its own, for `dirql show`; return a line that says where."""

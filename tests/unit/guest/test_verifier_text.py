@@ -9,7 +9,7 @@ import pytest
 from dirql.guest.layout import DebugInfo, Field, Structure, Variable
 from dirql.guest.memory import KERNEL_BASE, GuestMemory
 from dirql.guest.symbols import Symbolizer
-from dirql.guest.verifier import VIOLATION, bugcheck_error, lock_name, meaning
+from dirql.guest.verifier import VIOLATION, bugcheck_error, meaning
 from tests.unit.guest.world import DRIVER, DRIVER_BASE, KERNEL, LINK_BASE, World
 
 if TYPE_CHECKING:
@@ -196,4 +196,4 @@ def test_more_sites_than_there_can_be(scene: Scene) -> None:
     ],
 )
 def test_names_of_locks(scene: Scene, address: int, name: str) -> None:
-    assert lock_name(address, scene.symbols) == name
+    assert scene.symbols.variable(address) == name

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The script that gdb runs first: it defines `dirql irql`, `dirql modules` and `dirql bugcheck`, then connects.
+"""The script that gdb runs first: it defines `dirql irql`, `threads`, `modules` and `bugcheck`, then connects.
 
 What it needs to know comes in the environment variable DIRQL_GDB, as JSON: see `debug/gdb.py`.
 """
@@ -19,6 +19,7 @@ import gdb.unwinder
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 (start-up time)
 
 from gdb_guest import DriverUnwinder, LoadBreakpoint, Modules, describe_bugcheck, describe_cpus
+from gdb_threads import describe_threads
 
 SETTINGS = json.loads(os.environ["DIRQL_GDB"])
 MODULES = Modules(SETTINGS["drivers"], SETTINGS["folders"])
@@ -26,7 +27,7 @@ NAMES = runpy.run_path(SETTINGS["names"])
 
 
 class Prefix(gdb.Command):
-    """The guest that dirql runs: `dirql irql`, `dirql modules`, `dirql bugcheck`."""
+    """The guest that dirql runs: `dirql irql`, `dirql threads`, `dirql modules`, `dirql bugcheck`."""
 
     def __init__(self) -> None:
         super().__init__("dirql", gdb.COMMAND_STATUS, prefix=True)
@@ -42,6 +43,18 @@ class Irql(gdb.Command):
         """Print the list."""
         del argument, from_tty
         gdb.write("\n".join(describe_cpus()) + "\n")
+
+
+class Threads(gdb.Command):
+    """List the guest's threads: priority, CPU, what each waits for, the stack of those that are in a driver."""
+
+    def __init__(self) -> None:
+        super().__init__("dirql threads", gdb.COMMAND_STATUS)
+
+    def invoke(self, argument: str, from_tty: bool) -> None:
+        """Print the list."""
+        del argument, from_tty
+        gdb.write("\n".join(describe_threads(MODULES)) + "\n")
 
 
 class ListModules(gdb.Command):
@@ -96,6 +109,7 @@ def start() -> None:
     """Define everything, connect, and learn what is loaded."""
     Prefix()
     Irql()
+    Threads()
     ListModules()
     BugCheck()
     gdb.unwinder.register_unwinder(None, DriverUnwinder(MODULES), replace=True)
