@@ -84,7 +84,7 @@ class AwaitedObject:
     Attributes:
         kind: what it is, in words: `mutex`, `synchronization event`, `timeout`.
         address: in the guest.
-        name: `module!variable+0x8`, or hexadecimal where no symbol fits.
+        name: `module!variable+0x8`, or hexadecimal where no symbol fits; of a thread, its number.
         owner: of a mutex, the number of the thread that owns it.
     """
 

@@ -32,6 +32,7 @@ _TYPES = {
 """DISPATCHER_HEADER.Type; what is not here is said as its number."""
 
 _MUTANT = 2
+_THREAD = 6
 
 
 class ThreadReader:
@@ -136,6 +137,5 @@ class ThreadReader:
         if kind == _MUTANT:
             holder = self._view(address, "KMUTANT").get("OwnerThread")
             owner = self._view(holder, "KTHREAD").get("Id") if holder else None
-        return AwaitedObject(
-            _TYPES.get(kind, f"object of type {kind}"), address, self._symbols.variable(address), owner
-        )
+        name = str(self._view(address, "KTHREAD").get("Id")) if kind == _THREAD else self._symbols.variable(address)
+        return AwaitedObject(_TYPES.get(kind, f"object of type {kind}"), address, name, owner)

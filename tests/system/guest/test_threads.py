@@ -57,7 +57,8 @@ def test_a_timeout_is_one_of_the_things_that_are_waited_for(hang: GuestHang) -> 
 def test_who_waits_for_a_thread_is_told_so(hang: GuestHang) -> None:
     (case,) = [t for t in hang.threads if t.routine.startswith("dirql-guest.elf!RunThread+")]
     (awaited,) = case.waits_for
-    assert (awaited.kind, awaited.address) == ("thread", began_at(hang, "ThreadsForward").address)
+    forward = began_at(hang, "ThreadsForward")
+    assert (awaited.kind, awaited.address, awaited.name) == ("thread", forward.address, str(forward.number))
 
 
 def test_the_kernels_own_idle_threads_are_listed_but_not_told(hang: GuestHang) -> None:
