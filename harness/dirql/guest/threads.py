@@ -48,9 +48,6 @@ class ThreadReader:
         self._symbols = symbols
         debug = memory.kernel.debug
         self._thread = debug.structure("KTHREAD")
-        self._block = debug.structure("KWAIT_BLOCK")
-        self._header = debug.structure("DISPATCHER_HEADER")
-        self._mutant = debug.structure("KMUTANT")
         frame = debug.structure("KI_SWITCH_FRAME")
         self._saved_rbp, self._saved_rip = frame.field("Rbp").offset, frame.field("Rip").offset
         names = debug.enumeration("KI_THREAD_STATE")
