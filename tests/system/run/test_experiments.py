@@ -11,11 +11,13 @@ from tests.system.run.test_program import dirql
 
 from dirql.config import MachineConfig
 from dirql.errors import UsageError
+from dirql.experiments.deferral import KINDS, DeferralParameters, run_deferral
 from dirql.experiments.dpc_placement import DpcPlacementParameters, run_dpc_placement
 from dirql.experiments.irql_latency import DIRQL, IrqlLatencyParameters, run_irql_latency
 from dirql.experiments.lock_scaling import LockScalingParameters, run_lock_scaling
 from dirql.experiments.routing import run_routing
 from dirql.experiments.runfolder import RunFolder
+from dirql.experiments.scheduler import PREEMPTIONS, SchedulerParameters, contenders, run_scheduler
 from dirql.experiments.storm import StormParameters
 from dirql.experiments.timer_accuracy import TimerAccuracyParameters, run_timer_accuracy
 from dirql.qemu.command import Mode
@@ -127,11 +129,61 @@ def test_timer_accuracy_refuses_what_it_cannot_keep(tmp_path: Path) -> None:
     assert "in µs" in done.stderr
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_threads_run_where_they_may_and_the_higher_priority_first(mode: Mode, tmp_path: Path) -> None:
+    parameters = SchedulerParameters(milliseconds=40, rounds=10)
+    result = run_scheduler(MachineConfig(cpus=2, mode=mode), parameters, RunFolder("threads", tmp_path / "run"))
+    assert result.passed
+    assert [row.contender for row in result.rows] == list(contenders(2))
+    for row in result.rows:
+        for cpu, part in enumerate(row.share):
+            assert 0 <= part <= 1
+            assert part == 0 or row.contender.cpus >> cpu & 1
+    for cpu in range(2):
+        assert sum(row.share[cpu] for row in result.rows) <= 1 + 1e-9
+    assert set(result.preemption) == set(PREEMPTIONS)
+    assert all(times.count == 10 for times in result.preemption.values())
+    if mode == "icount":  # the CPUs are never short of threads of priority 8, so that of 6 gets nothing
+        assert result.by_priority[6] == (0.0, 0.0)
+        assert all(result.by_priority[priority] > (0.0, 0.0) for priority in (8, 10, 12))
+        assert sum(map(sum, result.by_priority.values())) > 1.98
+        same, busy = (result.preemption[kind].median for kind in PREEMPTIONS[:2])
+        assert 0 < same < busy
+
+
+def test_one_cpu_has_one_kind_of_preemption(tmp_path: Path) -> None:
+    parameters = SchedulerParameters(milliseconds=10, rounds=3)
+    result = run_scheduler(MachineConfig(cpus=1, mode="icount"), parameters, RunFolder("threads", tmp_path / "run"))
+    assert result.passed
+    assert list(result.preemption) == [PREEMPTIONS[0]]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_deferring_costs_something_by_every_kind(mode: Mode, tmp_path: Path) -> None:
+    result = run_deferral(
+        MachineConfig(cpus=2, mode=mode), DeferralParameters(rounds=20), RunFolder("defer", tmp_path / "run")
+    )
+    rows = {row.kind: row for row in result.rows}
+    assert list(rows) == list(KINDS)
+    assert all(row.begins.count == row.returns.count == 19 and row.begins.minimum > 0 for row in rows.values())
+    if mode == "icount":
+        medians = {kind: row.begins.median for kind, row in rows.items()}
+        assert medians["DPC"] < medians["thread that waits for an event"] < medians["threaded DPC"]
+        for kind in ("DPC", "threaded DPC", "thread that waits for an event"):  # it has run when the call returns
+            assert rows[kind].returns.median > rows[kind].begins.median
+    alone = run_deferral(
+        MachineConfig(cpus=1, mode="icount"), DeferralParameters(rounds=2), RunFolder("defer", tmp_path / "alone")
+    )
+    assert len(alone.rows) == len(KINDS) - 2
+
+
 SMALL = {
     "lock-scaling": ["--cpus", "1,2", "--acquisitions", "200", "--mode", "icount"],
     "dpc-placement": ["--cpus", "2", "--rounds", "3", "--mode", "icount"],
     "irql-latency": ["--cpus", "2", "--count", "3", "--mode", "icount"],
     "symmetric-vs-asymmetric": ["--cpus", "2", "--count", "20", "--mode", "icount"],
+    "scheduler": ["--cpus", "2", "--milliseconds", "20", "--rounds", "3", "--mode", "icount"],
+    "dpc-vs-workitem": ["--cpus", "2", "--rounds", "3", "--mode", "icount"],
     "timer-accuracy": ["--cpus", "1", "--count", "5", "--ticks", "1000", "--mode", "icount"],
 }
 
@@ -160,6 +212,9 @@ def test_table_picture_and_json(name: str, tmp_path: Path) -> None:
         (["dpc-placement", "--rounds", "0"], "1 to 100000 rounds"),
         (["irql-latency", "--cpus", "1"], "at least 2 CPUs"),
         (["symmetric-vs-asymmetric", "--count", "0"], "at least one interrupt"),
+        (["scheduler", "--milliseconds", "0"], "1 to 10000 ms"),
+        (["scheduler", "--rounds", "0"], "1 to 10000 rounds"),
+        (["dpc-vs-workitem", "--rounds", "1"], "2 to 4096 rounds"),
     ],
 )
 def test_bad_input_is_refused_with_status_2(arguments: list[str], text: str, tmp_path: Path) -> None:
