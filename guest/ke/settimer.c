@@ -27,42 +27,48 @@ VOID NTAPI KeInitializeTimer(PKTIMER Timer) {
 }
 NT_EXPORT(KeInitializeTimer);
 
-/* The lock held. A periodic timer is still set while its DPC waits in a queue, so that call is part of what is cancelled. */
-static BOOLEAN KiCancelTimer(PKTIMER timer) {
+/* A periodic timer is still set while its DPC waits in a queue, so that call is part of what is cancelled. */
+BOOLEAN KiCancelTimer(PKTIMER timer) {
     if (!timer->Header.Inserted) {
         return FALSE;
     }
     KiRemoveTimer(timer);
-    if (timer->Period != 0 && timer->Dpc != NULL &&
+    if (KiTimerPeriod(timer) != 0 && timer->Dpc != NULL &&
         !MUTANT(TimerCancelKeepsDpc, "TMR-2", "cancelling a periodic timer leaves its DPC in the queue")) {
         KeRemoveQueueDpc(timer->Dpc);
     }
     return TRUE;
 }
 
-static BOOLEAN KiSetTimer(PKTIMER timer, LARGE_INTEGER due, ULONG period, PKDPC dpc) {
-    KIRQL irql = KiLockDispatcher();
+BOOLEAN KiSetTimer(PKTIMER timer, LARGE_INTEGER due, ULONG64 period, PKDPC dpc) {
     BOOLEAN was_set = KiCancelTimer(timer);
     if (!MUTANT(TimerStaysSignaled, "TMR-2", "setting a timer does not take its signal away")) {
         timer->Header.SignalState = FALSE;
     }
-    timer->Period = period;
+    timer->Period = (ULONG)(period / KI_100NS_PER_MS);
+    timer->Processor = (ULONG)(period % KI_100NS_PER_MS);
     timer->Dpc = dpc;
     if (!KiInsertTimer(timer, due)) {
         trace(TraceTimerSet, (ULONG64)timer, timer->DueTime.QuadPart);
         KiTimerHasExpired(timer);
     }
-    KiUnlockDispatcher(irql);
     return was_set || MUTANT(TimerSetAlwaysTrue, "TMR-2", "setting a timer that was not set returns TRUE");
 }
 
+static BOOLEAN KiLockAndSetTimer(PKTIMER timer, LARGE_INTEGER due, ULONG period_ms, PKDPC dpc) {
+    KIRQL irql = KiLockDispatcher();
+    BOOLEAN was_set = KiSetTimer(timer, due, (ULONG64)period_ms * KI_100NS_PER_MS, dpc);
+    KiUnlockDispatcher(irql);
+    return was_set;
+}
+
 BOOLEAN NTAPI KeSetTimerEx(PKTIMER Timer, LARGE_INTEGER DueTime, LONG Period, PKDPC Dpc) {
-    return KiSetTimer(Timer, DueTime, Period > 0 ? (ULONG)Period : 0, Dpc);
+    return KiLockAndSetTimer(Timer, DueTime, Period > 0 ? (ULONG)Period : 0, Dpc);
 }
 NT_EXPORT(KeSetTimerEx);
 
 BOOLEAN NTAPI KeSetTimer(PKTIMER Timer, LARGE_INTEGER DueTime, PKDPC Dpc) {
-    return KiSetTimer(Timer, DueTime, 0, Dpc);
+    return KiLockAndSetTimer(Timer, DueTime, 0, Dpc);
 }
 NT_EXPORT(KeSetTimer);
 
@@ -70,7 +76,7 @@ NT_EXPORT(KeSetTimer);
 BOOLEAN NTAPI KeSetCoalescableTimer(PKTIMER Timer, LARGE_INTEGER DueTime, ULONG Period, ULONG TolerableDelay,
                                     PKDPC Dpc) {
     UNREFERENCED_PARAMETER(TolerableDelay);
-    return KiSetTimer(Timer, DueTime, Period, Dpc);
+    return KiLockAndSetTimer(Timer, DueTime, Period, Dpc);
 }
 NT_EXPORT(KeSetCoalescableTimer);
 

@@ -19,7 +19,7 @@
 #define KI_WHEEL_BITS   6u
 #define KI_WHEEL_SLOTS  (1u << KI_WHEEL_BITS)
 #define KI_WHEEL_LEVELS 6u /* 2^36 ticks: 34 years of the default period */
-#define KI_TIMER_BATCH  32u
+#define KI_TIMER_BATCH  8u
 
 static LIST_ENTRY KiWheel[KI_WHEEL_LEVELS * KI_WHEEL_SLOTS]; /* level by level */
 static ULONG64 KiWheelUsed[KI_WHEEL_LEVELS];                 /* bit n: slot n holds a timer */
@@ -139,7 +139,7 @@ VOID KiRemoveTimer(PKTIMER timer) {
 
 /* A periodic timer keeps its phase: periods that have passed already are left out. Its next due times are relative ones. */
 static VOID KiRearmTimer(PKTIMER timer) {
-    ULONG64 period = (ULONG64)timer->Period * KI_100NS_PER_MS;
+    ULONG64 period = KiTimerPeriod(timer);
     ULONG64 now = KiInterruptTime();
     ULONG64 due = timer->DueTime.QuadPart;
     ULONG64 missed = now > due ? (now - due) / period : 0;
@@ -153,7 +153,7 @@ static VOID KiRearmTimer(PKTIMER timer) {
 
 VOID KiTimerHasExpired(PKTIMER timer) {
     trace(TraceTimerExpire, (ULONG64)timer, timer->DueTime.QuadPart);
-    if (timer->Period != 0 &&
+    if (KiTimerPeriod(timer) != 0 &&
         !MUTANT(TimerPeriodicOnce, "TMR-4", "a periodic timer expires once and is not set again")) {
         KiRearmTimer(timer);
     }

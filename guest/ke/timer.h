@@ -25,6 +25,15 @@ VOID KiTimerHasExpired(PKTIMER timer);          /* in no list: signals it, queue
 VOID KiAdjustAbsoluteTimers(LONG64 difference); /* system time has just moved by it */
 extern ULONG KiTimerCount;                      /* armed, waits' own included */
 
+/* Milliseconds, and in a field that drivers have no use for what is left of one, in 100 ns. */
+static inline ULONG64 KiTimerPeriod(const KTIMER *timer) {
+    return (ULONG64)timer->Period * KI_100NS_PER_MS + timer->Processor;
+}
+
+/* ke/settimer.c. Dispatcher lock held; period in 100 ns. */
+BOOLEAN KiSetTimer(PKTIMER timer, LARGE_INTEGER due, ULONG64 period, PKDPC dpc); /* TRUE: it was set */
+BOOLEAN KiCancelTimer(PKTIMER timer);                                            /* TRUE: it was set */
+
 static inline VOID KiMoveList(PLIST_ENTRY to, PLIST_ENTRY from) {
     if (!IsListEmpty(from)) {
         from->Flink->Blink = to->Blink;

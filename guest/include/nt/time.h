@@ -23,6 +23,17 @@ BOOLEAN NTAPI KeCancelTimer(PKTIMER Timer);
 BOOLEAN NTAPI KeReadStateTimer(PKTIMER Timer);
 
 /*
+ * Timer objects that the system allocates (ex/timer.c). The callback runs at DISPATCH_LEVEL, on the first processor available; the
+ * object may be waited for. Due time and period in 100 ns. Allocate, set, cancel: IRQL <= DISPATCH_LEVEL. Delete: the same, and with
+ * Wait <= APC_LEVEL, not from the callback; Wait without Cancel raises STATUS_INVALID_PARAMETER (0x1E). A timer that is being deleted
+ * can be neither set nor cancelled (FALSE); its last callback has returned before DeleteCallback is called, at PASSIVE_LEVEL.
+ */
+PEX_TIMER NTAPI ExAllocateTimer(PEXT_CALLBACK Callback, PVOID CallbackContext, ULONG Attributes);
+BOOLEAN NTAPI ExSetTimer(PEX_TIMER Timer, LONGLONG DueTime, LONGLONG Period, EXT_SET_PARAMETERS *Parameters);
+BOOLEAN NTAPI ExCancelTimer(PEX_TIMER Timer, PEXT_CANCEL_PARAMETERS Parameters);
+BOOLEAN NTAPI ExDeleteTimer(PEX_TIMER Timer, BOOLEAN Cancel, BOOLEAN Wait, PEXT_DELETE_PARAMETERS Parameters);
+
+/*
  * Time (ke/time.c). Any IRQL. The DDK makes KeQueryInterruptTime, KeQuerySystemTime and KeQueryTickCount macros that read the
  * shared page; they are exported as routines too. All three move with the clock tick, KeQuerySystemTimePrecise and
  * KeQueryInterruptTimePrecise between ticks; the latter's QpcTimeStamp is the performance counter of that moment.
