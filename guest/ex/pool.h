@@ -41,8 +41,9 @@ typedef struct _EXP_TAG_COUNTS {
 
 ULONG ExpTagSlot(ULONG tag); /* the same for a tag for ever */
 /* ex/poolsmall.c */
-EXP_TAG_COUNTS *ExpTagCountsOf(ULONG cpu);                 /* NULL: that CPU has never used pool */
-VOID ExpCountTag(EXP_KIND kind, ULONG slot, LONG64 bytes); /* of one block: allocated, or freed where it is negative */
+EXP_TAG_COUNTS *ExpTagCountsOf(ULONG cpu);                  /* NULL: that CPU has never used pool */
+VOID ExpCountTag(EXP_KIND kind, ULONG slot, ULONG64 bytes); /* of one block: allocated, or freed */
+VOID ExpCountFree(EXP_KIND kind, ULONG slot, ULONG64 bytes);
 
 /* ex/poollarge.c: blocks of whole pages. */
 typedef struct _EXP_LARGE {

@@ -49,7 +49,7 @@ PVOID ExpAllocateLarge(EXP_KIND kind, ULONG64 bytes, ULONG tag, const EXP_PLACE 
     EXP_LARGE made = {.Address = address, .Bytes = bytes, .Pages = pages, .Tag = tag, .Kind = kind};
     *record = made;
     ExpSetGuard(address, bytes, ExpLargeGuard(bytes));
-    ExpCountTag(kind, ExpTagSlot(tag), (LONG64)bytes);
+    ExpCountTag(kind, ExpTagSlot(tag), bytes);
     ULONG bucket = ExpBucket(address);
     KIRQL irql = KiAcquireLockAtHigh(&ExpLargeLock);
     record->Next = ExpLargeBlocks[bucket];
@@ -95,7 +95,7 @@ BOOLEAN ExpFreeLarge(ULONG64 address, ULONG tag, BOOLEAN any_tag) {
         return FALSE; /* another CPU has freed it meanwhile */
     }
     KiVerifyRelease(address, known.Bytes);
-    ExpCountTag(known.Kind, ExpTagSlot(known.Tag), -(LONG64)known.Bytes);
+    ExpCountFree(known.Kind, ExpTagSlot(known.Tag), known.Bytes);
     if (known.Kind == ExpPaged) {
         MiFreePaged(address, known.Pages);
     } else {

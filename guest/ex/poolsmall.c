@@ -213,11 +213,18 @@ VOID ExpGiveBlock(EXP_KIND kind, ULONG block_class, PVOID block, ULONG slot, ULO
     KiRestoreInterrupts(flags);
 }
 
-VOID ExpCountTag(EXP_KIND kind, ULONG slot, LONG64 bytes) {
+VOID ExpCountTag(EXP_KIND kind, ULONG slot, ULONG64 bytes) {
     ULONG64 flags = KiDisableInterrupts();
     EXP_COUNT *count = &ExpCurrentCpu()->Tags.Count[slot][kind];
-    count->Allocations += bytes >= 0;
-    count->Frees += bytes < 0;
-    count->Bytes += bytes;
+    count->Allocations++;
+    count->Bytes += (LONG64)bytes;
+    KiRestoreInterrupts(flags);
+}
+
+VOID ExpCountFree(EXP_KIND kind, ULONG slot, ULONG64 bytes) {
+    ULONG64 flags = KiDisableInterrupts();
+    EXP_COUNT *count = &ExpCurrentCpu()->Tags.Count[slot][kind];
+    count->Frees++;
+    count->Bytes -= (LONG64)bytes;
     KiRestoreInterrupts(flags);
 }

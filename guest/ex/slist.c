@@ -3,8 +3,8 @@
  * Sequenced singly linked lists (spec IRP-6): the DDK's 16-byte header (Header16) changed by CMPXCHG16B. Each change steps the
  * sequence, so that a header which holds the same first entry again is not taken for one that never changed.
  *
- * Popping reads Next of an entry that another CPU may have popped and freed meanwhile. That is harmless: pool stays mapped,
- * and what was read is thrown away because the sequence has moved.
+ * Popping reads Next of an entry that another CPU may have popped and freed meanwhile. That is harmless: what was read, or that
+ * there is nothing to read any more, is thrown away because the sequence has moved.
  */
 #include "../include/mutant.h"
 #include "../ke/ki.h"
@@ -69,6 +69,18 @@ PSLIST_ENTRY ExpInterlockedPushEntrySList(PSLIST_HEADER ListHead, PSLIST_ENTRY L
 }
 NT_EXPORT(ExpInterlockedPushEntrySList);
 
+/* Of the entry that was first. Where it has gone while we looked, NULL will do: the exchange that follows fails. */
+static PSLIST_ENTRY ExpNextOf(const SLIST_HEADER *head, const SLIST_HEADER *found) {
+    ULONG64 next = 0;
+    if (!KiLoadIfThere(&ExpFirst(found)->Next, &next)) {
+        SLIST_HEADER now = ExpReadHeader(head);
+        if (now.Alignment == found->Alignment && now.Region == found->Region) {
+            next = (ULONG64)ExpFirst(found)->Next; /* a list that leads nowhere: the fault is its user's */
+        }
+    }
+    return (PSLIST_ENTRY)next;
+}
+
 PSLIST_ENTRY ExpInterlockedPopEntrySList(PSLIST_HEADER ListHead) {
     SLIST_HEADER found = ExpReadHeader(ListHead);
     SLIST_HEADER wanted;
@@ -77,8 +89,7 @@ PSLIST_ENTRY ExpInterlockedPopEntrySList(PSLIST_HEADER ListHead) {
         if (first == NULL) {
             return NULL;
         }
-        PSLIST_ENTRY next = __atomic_load_n(&first->Next, __ATOMIC_RELAXED);
-        wanted = ExpMakeHeader(&found, next, found.Header16.Depth - 1u);
+        wanted = ExpMakeHeader(&found, ExpNextOf(ListHead, &found), found.Header16.Depth - 1u);
     } while (!ExpExchangeHeader(ListHead, &found, &wanted));
     return ExpFirst(&found);
 }

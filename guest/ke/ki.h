@@ -175,6 +175,8 @@ typedef enum _KI_FAULT {
     KiFaultPageOut,  /* a page does, and is out, or was when it was touched */
     KiFaultResolved, /* it is there now */
 } KI_FAULT;
+/* ke/guardedload.S. Any IRQL. FALSE: no page belongs to the address. A page that is out is as anywhere. */
+BOOLEAN KiLoadIfThere(const VOID *address, ULONG64 *value);
 extern KI_FAULT (*KiResolveFault)(ULONG64 address, ULONG64 rip,
                                   BOOLEAN resolve); /* NULL: there is no pageable memory */
 

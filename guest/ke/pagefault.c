@@ -24,6 +24,8 @@
 KI_FAULT (*KiResolveFault)(ULONG64 address, ULONG64 rip, BOOLEAN resolve);
 ULONG64 (*KiPageEntry)(ULONG64 address);
 
+extern const UCHAR KiGuardedLoad[], KiGuardedLoadFailed[];
+
 static BOOLEAN KiIsKernelCode(ULONG64 address) {
     extern const UCHAR KiTextStart[], KiTextEnd[];
     return address >= (ULONG64)KiTextStart && address < (ULONG64)KiTextEnd;
@@ -95,6 +97,10 @@ VOID KiPageFault(KI_TRAP_FRAME *frame) {
              MUTANT(PageInAtDispatch, "SYS-14", "a touch at DISPATCH_LEVEL brings a page back"));
         KI_FAULT found = KiAskForPage(cause.Address, frame, may_wait);
         if (found == KiFaultResolved) {
+            return;
+        }
+        if (found == KiFaultInvalid && frame->Rip == (ULONG64)KiGuardedLoad) {
+            frame->Rip = (ULONG64)KiGuardedLoadFailed;
             return;
         }
         KiNotThere(&cause, found, irql, frame);

@@ -44,7 +44,9 @@ VOID MiBuildPageTables(const BOOT_BLOCK *block); /* boot CPU, once: final tables
 extern ULONG64 MiTopPhysical;                    /* CR3 of every CPU */
 BOOLEAN MiMapPages(ULONG64 address, ULONG64 physical, ULONG64 count, MI_PROTECTION protection); /* FALSE: no memory */
 VOID MiUnmapPages(ULONG64 address, ULONG64 count);
+VOID MiUnmapSecond(ULONG64 address, ULONG64 count);      /* mapped elsewhere too, where it is as writable as it was */
 BOOLEAN MiTranslate(ULONG64 address, ULONG64 *physical); /* FALSE: not mapped */
+BOOLEAN MiIsWritable(ULONG64 address);                   /* FALSE: not mapped, too */
 VOID MiFlushTb(VOID); /* every CPU; below IPI_LEVEL. After an entry was narrowed or taken away */
 
 /* mm/system.c */
@@ -61,13 +63,15 @@ ULONG64 MiCreateStack(ULONG pages);    /* the same; bugchecks without memory */
  */
 #define MI_MAY_GO   1
 #define MI_OWN_WILL 2
+#define MI_DYING    4
 
 typedef struct _MI_PAGE {
     ULONG64
     Frame;      /* physical address of its contents: mapped while Resident, else kept aside; 0: there is no such page */
     LONG Locks; /* while not 0 it stays */
-    UCHAR Resident;   /* TRUE: a touch finds it */
-    UCHAR Pageable;   /* MI_MAY_GO: it may be put out; MI_OWN_WILL: its section's name says so */
+    UCHAR Resident; /* TRUE: a touch finds it */
+    UCHAR
+    Pageable; /* MI_MAY_GO: it may be put out; MI_OWN_WILL: its section's name says so; MI_DYING: it has been freed */
     UCHAR Section;    /* of an image, 0: its headers */
     UCHAR Protection; /* MI_PROTECTION */
 } MI_PAGE;
@@ -91,6 +95,10 @@ VOID MiUnlockPaging(KIRQL irql);
 
 /* Any IRQL, no lock: a look. NULL: no page of pageable memory, or of an image that could become so, is there. */
 MI_PAGE *MiFindPage(ULONG64 address);
+static inline BOOLEAN MiIsThere(const MI_PAGE *page) {
+    return page != NULL && page->Frame != 0 && (page->Pageable & MI_DYING) == 0;
+}
+
 BOOLEAN MiIsPageable(ULONG64 address); /* it may be put out at any moment, or is out */
 
 /* mm/pageable.c. IRQL <= DISPATCH_LEVEL, the paging lock not held. */

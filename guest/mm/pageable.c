@@ -10,6 +10,8 @@
 
 #define MI_PAGED_PAGES 8192ull /* 32 MiB of addresses; half of the RAM where there is less */
 
+#define MI_DYING_RANGES  32
+#define MI_DYING_PAGES   64 /* of paged pool that are freed with one flush */
 #define MI_RELEASE_BATCH 64 /* pages that are unmapped with one flush */
 
 MI_PAGEABLE MiPageables[MI_PAGEABLES];
@@ -35,7 +37,7 @@ MI_PAGE *MiFindPage(ULONG64 address) {
 
 BOOLEAN MiIsPageable(ULONG64 address) {
     const MI_PAGE *page = MiFindPage(address);
-    return page != NULL && page->Frame != 0 && (page->Pageable & MI_MAY_GO) != 0 && page->Locks == 0;
+    return MiIsThere(page) && (page->Pageable & MI_MAY_GO) != 0 && page->Locks == 0;
 }
 
 static ULONG64 MiRecordPages(ULONG64 pages) {
@@ -131,7 +133,30 @@ static VOID MiForgetPaged(MI_PAGEABLE *range, ULONG64 first, ULONG64 count) {
         MiFreePages(range->Page[i].Frame, 1);
         range->Page[i].Frame = 0;
         range->Page[i].Resident = FALSE;
+        range->Page[i].Pageable = 0;
     }
+}
+
+/*
+ * Pages that have been freed and unmapped, and that TBs may still hold: neither their addresses nor their frames are anybody's until
+ * one flush has been made for many of them. The paging lock is held.
+ */
+static struct {
+    ULONG64 First[MI_DYING_RANGES];
+    ULONG64 Count[MI_DYING_RANGES];
+    ULONG Ranges;
+    ULONG64 Pages;
+} MiDying;
+
+static VOID MiBuryPaged(MI_PAGEABLE *range) {
+    if (MiDying.Ranges != 0) {
+        MiFlushTb();
+    }
+    for (ULONG i = 0; i < MiDying.Ranges; i++) {
+        MiForgetPaged(range, MiDying.First[i], MiDying.Count[i]);
+    }
+    MiDying.Ranges = 0;
+    MiDying.Pages = 0;
 }
 
 /* The paging lock is held. */
@@ -160,8 +185,12 @@ ULONG64 MiAllocatePaged(ULONG64 pages) {
     ULONG64 limit = MiTotalPageCount() / 2 < MI_PAGED_PAGES ? MiTotalPageCount() / 2 : MI_PAGED_PAGES;
     if (range->Base != 0 || MiAddRange(range, MI_PAGED_BASE, limit)) {
         ULONG64 first = MiFindPaged(range, MiPagedHint, pages);
-        first = first == range->Pages ? MiFindPaged(range, 0, pages) : first;
-        if (first != range->Pages && MiFillPaged(range, first, pages)) {
+        if (first == range->Pages || !MiFillPaged(range, first, pages)) {
+            MiBuryPaged(range); /* what has been freed may be just what is missing */
+            first = MiFindPaged(range, 0, pages);
+            first = first != range->Pages && MiFillPaged(range, first, pages) ? first : range->Pages;
+        }
+        if (first != range->Pages) {
             MiPagedHint = first + pages;
             address = range->Base + (first << PAGE_SHIFT);
         }
@@ -175,13 +204,19 @@ VOID MiFreePaged(ULONG64 address, ULONG64 pages) {
     KIRQL irql = MiLockPaging();
     ULONG64 first = (address - range->Base) >> PAGE_SHIFT;
     for (ULONG64 i = first; i < first + pages; i++) {
-        const MI_PAGE *page = &range->Page[i];
+        MI_PAGE *page = &range->Page[i];
         if (page->Locks != 0) { /* bug-check-0x4e: freed while it is locked for I/O */
             KeBugCheckEx(PFN_LIST_CORRUPT, 0x9a, page->Frame >> PAGE_SHIFT, 0, (ULONG64)page->Locks);
         }
+        page->Pageable |= MI_DYING;
+        page->Resident = FALSE;
     }
     MiUnmapPages(address, pages);
-    MiFlushTb();
-    MiForgetPaged(range, first, pages);
+    MiDying.First[MiDying.Ranges] = first;
+    MiDying.Count[MiDying.Ranges++] = pages;
+    MiDying.Pages += pages;
+    if (MiDying.Ranges == MI_DYING_RANGES || MiDying.Pages >= MI_DYING_PAGES) {
+        MiBuryPaged(range);
+    }
     MiUnlockPaging(irql);
 }

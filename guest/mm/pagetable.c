@@ -100,7 +100,7 @@ BOOLEAN MiMapPages(ULONG64 address, ULONG64 physical, ULONG64 count, MI_PROTECTI
     return mapped;
 }
 
-VOID MiUnmapPages(ULONG64 address, ULONG64 count) {
+static VOID MiClearEntries(ULONG64 address, ULONG64 count, BOOLEAN free_alias) {
     KIRQL irql = KiAcquireLockAtHigh(&MiTableLock);
     for (ULONG64 i = 0; i < count; i++) {
         ULONG64 *entry = MiEntry(address + (i << PAGE_SHIFT), FALSE);
@@ -108,7 +108,7 @@ VOID MiUnmapPages(ULONG64 address, ULONG64 count) {
             ULONG64 old = *entry;
             *entry = 0;
             MiInvalidate(address + (i << PAGE_SHIFT));
-            if ((old & (PTE_WRITE | PTE_UNCACHED)) == 0) {
+            if (free_alias && (old & (PTE_WRITE | PTE_UNCACHED)) == 0) {
                 MiSetAlias(old & PTE_ADDRESS, TRUE);
             }
         }
@@ -116,32 +116,46 @@ VOID MiUnmapPages(ULONG64 address, ULONG64 count) {
     KiReleaseLockFromHigh(&MiTableLock, irql);
 }
 
-BOOLEAN MiTranslate(ULONG64 address, ULONG64 *physical) {
-    ULONG64 *table = MiTop;
-    for (ULONG shift = 39;; shift -= 9) {
-        ULONG64 entry = table[address >> shift & 511u];
-        if ((entry & PTE_PRESENT) == 0) {
-            return FALSE;
-        }
-        if (shift == 12 || (entry & PTE_LARGE) != 0) {
-            ULONG64 offset = (1ull << shift) - 1;
-            *physical = (entry & PTE_ADDRESS & ~offset) | (address & offset);
-            return TRUE;
+VOID MiUnmapPages(ULONG64 address, ULONG64 count) {
+    MiClearEntries(address, count, TRUE);
+}
+
+VOID MiUnmapSecond(ULONG64 address, ULONG64 count) {
+    MiClearEntries(address, count, FALSE);
+}
+
+/* The last entry on the way to an address, present or not: takes no lock, changes nothing. *shift: log2 of what it maps. */
+static ULONG64 MiWalk(ULONG64 address, ULONG *shift) {
+    const ULONG64 *table = MiTop;
+    for (*shift = 39;; *shift -= 9) {
+        ULONG64 entry = table[address >> *shift & 511u];
+        if (*shift == 12 || (entry & (PTE_PRESENT | PTE_LARGE)) != PTE_PRESENT) {
+            return entry;
         }
         table = MiPhysicalToVirtual(entry & PTE_ADDRESS);
     }
 }
 
-/* What a table says of an address as it is, for bugchecks: takes no lock, and changes nothing. */
-static ULONG64 MiQueryEntry(ULONG64 address) {
-    const ULONG64 *table = MiTop;
-    for (ULONG shift = 39;; shift -= 9) {
-        ULONG64 entry = table[address >> shift & 511u];
-        if (shift == 12 || (entry & (PTE_PRESENT | PTE_LARGE)) != PTE_PRESENT) {
-            return entry;
-        }
-        table = MiPhysicalToVirtual(entry & PTE_ADDRESS);
+BOOLEAN MiTranslate(ULONG64 address, ULONG64 *physical) {
+    ULONG shift;
+    ULONG64 entry = MiWalk(address, &shift);
+    if ((entry & PTE_PRESENT) == 0) {
+        return FALSE;
     }
+    ULONG64 offset = (1ull << shift) - 1;
+    *physical = (entry & PTE_ADDRESS & ~offset) | (address & offset);
+    return TRUE;
+}
+
+BOOLEAN MiIsWritable(ULONG64 address) {
+    ULONG shift;
+    return (MiWalk(address, &shift) & (PTE_PRESENT | PTE_WRITE)) == (PTE_PRESENT | PTE_WRITE);
+}
+
+/* For bugchecks. */
+static ULONG64 MiQueryEntry(ULONG64 address) {
+    ULONG shift;
+    return MiWalk(address, &shift);
 }
 
 static VOID MiReloadTb(PVOID context) {

@@ -26,17 +26,12 @@ KIRQL MiLockPaging(VOID) {
     if (irql < DISPATCH_LEVEL) {
         __writecr8(DISPATCH_LEVEL);
     }
-    /* Acquire: what the last holder did is visible to the next. Relaxed in between: only a hint that it is worth while. */
-    while (__atomic_exchange_n(&MiPagingLock, 1, __ATOMIC_ACQUIRE) != 0) {
-        while (__atomic_load_n(&MiPagingLock, __ATOMIC_RELAXED) != 0) {
-            _mm_pause();
-        }
-    }
+    KiAcquireSpinLock(&MiPagingLock, KI_CALLER);
     return irql;
 }
 
 VOID MiUnlockPaging(KIRQL irql) {
-    __atomic_store_n(&MiPagingLock, 0, __ATOMIC_RELEASE);
+    KiReleaseSpinLock(&MiPagingLock, KI_CALLER);
     if (irql < DISPATCH_LEVEL) {
         __writecr8(irql);
     }
@@ -71,7 +66,7 @@ static VOID MiPutAside(MI_PAGE *page) {
 
 static BOOLEAN MiMayGoOut(const MI_PAGE *page) {
     BOOLEAN locked = page->Locks != 0 && !MUTANT(PageOutIgnoresLocks, "MEM-3", "pages that are locked are put out too");
-    return page->Frame != 0 && page->Resident && (page->Pageable & MI_MAY_GO) != 0 && !locked;
+    return MiIsThere(page) && page->Resident && (page->Pageable & MI_MAY_GO) != 0 && !locked;
 }
 
 /* Puts out up to a batch of a range's pages, the first of them the first that may go; *next: where to go on. */
@@ -160,7 +155,7 @@ VOID MiBringIn(ULONG64 address, MI_PAGE *page) {
  */
 static KI_FAULT MiResolveFault(ULONG64 address, ULONG64 rip, BOOLEAN resolve) {
     MI_PAGE *page = MiFindPage(address);
-    if (page == NULL || page->Frame == 0) {
+    if (!MiIsThere(page)) {
         return KiFaultInvalid;
     }
     if (!resolve) {
@@ -168,7 +163,7 @@ static KI_FAULT MiResolveFault(ULONG64 address, ULONG64 rip, BOOLEAN resolve) {
     }
     KIRQL irql = MiLockPaging();
     page = MiFindPage(address); /* an image may have gone while we waited */
-    KI_FAULT found = page == NULL || page->Frame == 0 ? KiFaultInvalid : KiFaultResolved;
+    KI_FAULT found = !MiIsThere(page) ? KiFaultInvalid : KiFaultResolved;
     if (found == KiFaultResolved && !page->Resident) {
         MiBringIn(address, page);
         trace(TracePageIn, address, rip);
@@ -184,7 +179,7 @@ VOID MiInitializePaging(VOID) {
 BOOLEAN MiLockPage(ULONG64 address) {
     KIRQL irql = MiLockPaging();
     MI_PAGE *page = MiFindPage(address);
-    BOOLEAN found = page != NULL && page->Frame != 0;
+    BOOLEAN found = MiIsThere(page);
     if (found) {
         if (!page->Resident) {
             MiBringIn(address, page);
@@ -199,7 +194,7 @@ BOOLEAN MiLockPage(ULONG64 address) {
 VOID MiUnlockPage(ULONG64 address) {
     KIRQL irql = MiLockPaging();
     MI_PAGE *page = MiFindPage(address);
-    if (page != NULL && page->Frame != 0) {
+    if (MiIsThere(page)) {
         if (page->Locks == 0) { /* bug-check-0x4e: unlocked more often than it was locked */
             KeBugCheckEx(PFN_LIST_CORRUPT, 7, page->Frame >> PAGE_SHIFT, 0, 0);
         }
@@ -216,7 +211,7 @@ NT_EXPORT(DirqlPageOut);
 BOOLEAN NTAPI DirqlIsResident(PVOID Address) {
     const MI_PAGE *page = MiFindPage((ULONG64)Address);
     ULONG64 physical;
-    return page == NULL || page->Frame == 0 ? MiTranslate((ULONG64)Address, &physical)
-                                            : __atomic_load_n(&page->Resident, __ATOMIC_ACQUIRE);
+    return !MiIsThere(page) ? MiTranslate((ULONG64)Address, &physical)
+                            : __atomic_load_n(&page->Resident, __ATOMIC_ACQUIRE);
 }
 NT_EXPORT(DirqlIsResident);

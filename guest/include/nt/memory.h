@@ -33,6 +33,54 @@ VOID NTAPI MmResetDriverPaging(PVOID AddressWithinSection);
 BOOLEAN NTAPI MmIsAddressValid(PVOID VirtualAddress);
 BOOLEAN NTAPI MmIsNonPagedSystemAddressValid(PVOID VirtualAddress);
 
+/*
+ * MDLs (mm/mdl.c, io/mdl.c). IRQL <= DISPATCH_LEVEL; to lock pageable memory IRQL <= APC_LEVEL. An MDL that was locked is unlocked before it
+ * is freed, by which its mapping goes too. There are no user addresses: AccessMode is KernelMode.
+ */
+PMDL NTAPI IoAllocateMdl(PVOID VirtualAddress, ULONG Length, BOOLEAN SecondaryBuffer, BOOLEAN ChargeQuota,
+                         PIRP Irp); /* NULL: no memory, or more than MDL.Size can say: about 16 MiB */
+VOID NTAPI IoFreeMdl(PMDL Mdl);
+/* The part lies within the source. Length 0: to its end. A target that is too small: bugcheck 0x40. */
+VOID NTAPI IoBuildPartialMdl(PMDL SourceMdl, PMDL TargetMdl, PVOID VirtualAddress, ULONG Length);
+VOID NTAPI MmBuildMdlForNonPagedPool(PMDLX MemoryDescriptorList);
+/* What is not there, or not writable for IoWriteAccess and IoModifyAccess, raises STATUS_ACCESS_VIOLATION, which is fatal here. */
+VOID NTAPI MmProbeAndLockPages(PMDLX MemoryDescriptorList, KPROCESSOR_MODE AccessMode, LOCK_OPERATION Operation);
+VOID NTAPI MmUnlockPages(PMDLX MemoryDescriptorList);
+/* Never executable; read-only where the pages are. NULL, or bugcheck 0x3F where that was asked for: no addresses left. */
+PVOID NTAPI MmMapLockedPagesSpecifyCache(PMDLX MemoryDescriptorList, KPROCESSOR_MODE AccessMode,
+                                         MEMORY_CACHING_TYPE CacheType, PVOID RequestedAddress, ULONG BugCheckOnFailure,
+                                         ULONG Priority);
+VOID NTAPI MmUnmapLockedPages(PVOID BaseAddress, PMDL MemoryDescriptorList);
+
+/* Memory by its place (ex/contiguous.c). IRQL <= DISPATCH_LEVEL. Page-aligned; NULL: there is none there. All ends are included. */
+PVOID NTAPI MmAllocateContiguousMemory(SIZE_T NumberOfBytes, PHYSICAL_ADDRESS HighestAcceptableAddress);
+PVOID NTAPI MmAllocateContiguousMemorySpecifyCache(SIZE_T NumberOfBytes, PHYSICAL_ADDRESS LowestAcceptableAddress,
+                                                   PHYSICAL_ADDRESS HighestAcceptableAddress,
+                                                   PHYSICAL_ADDRESS BoundaryAddressMultiple,
+                                                   MEMORY_CACHING_TYPE CacheType);
+VOID NTAPI MmFreeContiguousMemory(PVOID BaseAddress);
+/* Pages without an address, cleared unless MM_DONT_ZERO_ALLOCATION; maybe fewer than asked for. MmFreePagesFromMdl, then ExFreePool. */
+PMDL NTAPI MmAllocatePagesForMdlEx(PHYSICAL_ADDRESS LowAddress, PHYSICAL_ADDRESS HighAddress,
+                                   PHYSICAL_ADDRESS SkipBytes, SIZE_T TotalBytes, MEMORY_CACHING_TYPE CacheType,
+                                   ULONG Flags);
+VOID NTAPI MmFreePagesFromMdl(PMDLX MemoryDescriptorList);
+
+/*
+ * Lookaside lists (ex/lookaside.c); taking and giving are inline. IRQL <= DISPATCH_LEVEL, of paged memory IRQL <= APC_LEVEL. The list
+ * is resident and begins a cache line; its depth is constant. Ex: STATUS_INVALID_PARAMETER_4 or _5 for what it does not know.
+ */
+VOID NTAPI ExInitializeNPagedLookasideList(PNPAGED_LOOKASIDE_LIST Lookaside, PALLOCATE_FUNCTION Allocate,
+                                           PFREE_FUNCTION Free, ULONG Flags, SIZE_T Size, ULONG Tag, USHORT Depth);
+VOID NTAPI ExDeleteNPagedLookasideList(PNPAGED_LOOKASIDE_LIST Lookaside);
+VOID NTAPI ExInitializePagedLookasideList(PPAGED_LOOKASIDE_LIST Lookaside, PALLOCATE_FUNCTION Allocate,
+                                          PFREE_FUNCTION Free, ULONG Flags, SIZE_T Size, ULONG Tag, USHORT Depth);
+VOID NTAPI ExDeletePagedLookasideList(PPAGED_LOOKASIDE_LIST Lookaside);
+NTSTATUS NTAPI ExInitializeLookasideListEx(PLOOKASIDE_LIST_EX Lookaside, PALLOCATE_FUNCTION_EX Allocate,
+                                           PFREE_FUNCTION_EX Free, POOL_TYPE PoolType, ULONG Flags, SIZE_T Size,
+                                           ULONG Tag, USHORT Depth);
+VOID NTAPI ExFlushLookasideListEx(PLOOKASIDE_LIST_EX Lookaside);
+VOID NTAPI ExDeleteLookasideListEx(PLOOKASIDE_LIST_EX Lookaside);
+
 /* Device mappings and addresses (mm/system.c). PASSIVE_LEVEL. */
 PVOID NTAPI MmMapIoSpace(PHYSICAL_ADDRESS PhysicalAddress, SIZE_T NumberOfBytes, MEMORY_CACHING_TYPE CacheType);
 VOID NTAPI MmUnmapIoSpace(PVOID BaseAddress, SIZE_T NumberOfBytes);
