@@ -10,12 +10,12 @@
 
 #define EXP_LOOKASIDE_DEPTH 32
 
-static VOID ExpSetUpLookaside(GENERAL_LOOKASIDE_POOL *list, POOL_TYPE type, SIZE_T size, ULONG tag) {
+static VOID ExpSetUpLookaside(GENERAL_LOOKASIDE_POOL *list, ULONG type, SIZE_T size, ULONG tag) {
     RtlZeroMemory(list, sizeof *list);
     InitializeSListHead(&list->ListHead);
     list->Depth = EXP_LOOKASIDE_DEPTH;
     list->MaximumDepth = EX_MAXIMUM_LOOKASIDE_DEPTH_BASE;
-    list->Type = type;
+    *(ULONG *)&list->Type = type; /* with flags, which are no values of the enumeration */
     list->Tag = tag;
     list->Size = size < LOOKASIDE_MINIMUM_BLOCK_SIZE ? (ULONG)LOOKASIDE_MINIMUM_BLOCK_SIZE : (ULONG)size;
     InitializeListHead(&list->ListEntry);
@@ -27,7 +27,7 @@ static VOID NTAPI ExpFreePlain(PVOID entry) {
 
 static VOID ExpSetUpPlain(PGENERAL_LOOKASIDE list, PALLOCATE_FUNCTION allocate, PFREE_FUNCTION release, ULONG type,
                           SIZE_T size, ULONG tag) {
-    ExpSetUpLookaside((GENERAL_LOOKASIDE_POOL *)list, (POOL_TYPE)type, size, tag);
+    ExpSetUpLookaside((GENERAL_LOOKASIDE_POOL *)list, type, size, tag);
     list->Allocate = allocate != NULL ? allocate : ExAllocatePoolWithTag;
     list->Free = release != NULL ? release : ExpFreePlain;
 }
@@ -94,7 +94,7 @@ NTSTATUS NTAPI ExInitializeLookasideListEx(PLOOKASIDE_LIST_EX Lookaside, PALLOCA
     } else if (Flags == EX_LOOKASIDE_LIST_EX_FLAGS_FAIL_NO_RAISE) {
         type |= POOL_QUOTA_FAIL_INSTEAD_OF_RAISE;
     }
-    ExpSetUpLookaside(&Lookaside->L, (POOL_TYPE)type, Size, Tag);
+    ExpSetUpLookaside(&Lookaside->L, type, Size, Tag);
     Lookaside->L.AllocateEx = Allocate != NULL ? Allocate : ExpAllocateEx;
     Lookaside->L.FreeEx = Free != NULL ? Free : ExpFreeEx;
     return STATUS_SUCCESS;

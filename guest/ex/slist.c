@@ -72,7 +72,7 @@ NT_EXPORT(ExpInterlockedPushEntrySList);
 /* Of the entry that was first. Where it has gone while we looked, NULL will do: the exchange that follows fails. */
 static PSLIST_ENTRY ExpNextOf(const SLIST_HEADER *head, const SLIST_HEADER *found) {
     ULONG64 next = 0;
-    if (!KiLoadIfThere(&ExpFirst(found)->Next, &next)) {
+    if (!KiLoadIfThere((const VOID *)&ExpFirst(found)->Next, &next)) {
         SLIST_HEADER now = ExpReadHeader(head);
         if (now.Alignment == found->Alignment && now.Region == found->Region) {
             next = (ULONG64)ExpFirst(found)->Next; /* a list that leads nowhere: the fault is its user's */

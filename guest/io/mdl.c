@@ -50,7 +50,8 @@ VOID NTAPI IoBuildPartialMdl(PMDL SourceMdl, PMDL TargetMdl, PVOID VirtualAddres
     TargetMdl->Process = SourceMdl->Process;
     ULONG64 first = ((ULONG64)TargetMdl->StartVa - (ULONG64)SourceMdl->StartVa) >> PAGE_SHIFT;
     RtlCopyMemory(MmGetMdlPfnArray(TargetMdl), MmGetMdlPfnArray(SourceMdl) + first, pages * sizeof(PFN_NUMBER));
-    TargetMdl->MdlFlags |= (CSHORT)(MDL_PARTIAL | (SourceMdl->MdlFlags & MDL_SOURCE_IS_NONPAGED_POOL));
+    TargetMdl->MdlFlags =
+        (CSHORT)(TargetMdl->MdlFlags | MDL_PARTIAL | (SourceMdl->MdlFlags & MDL_SOURCE_IS_NONPAGED_POOL));
     if ((SourceMdl->MdlFlags & (MDL_SOURCE_IS_NONPAGED_POOL | MDL_MAPPED_TO_SYSTEM_VA)) != 0) {
         TargetMdl->MappedSystemVa = (PVOID)((ULONG64)SourceMdl->MappedSystemVa + skipped);
     }

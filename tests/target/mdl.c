@@ -23,7 +23,7 @@ TARGET_CASE("MEM-7", it_describes_nonpaged_pool, "") {
     ASSERT_EQ(mdl->Size, MmSizeOfMdl(buffer + 100, 2ull * PAGE_SIZE));
     MmBuildMdlForNonPagedPool(mdl);
     for (ULONG i = 0; i < 3; i++) {
-        ASSERT_EQ(MmGetMdlPfnArray(mdl)[i], FrameOf(buffer + i * PAGE_SIZE));
+        ASSERT_EQ(MmGetMdlPfnArray(mdl)[i], FrameOf(buffer + (ULONG64)i * PAGE_SIZE));
     }
     ASSERT_EQ(MmGetSystemAddressForMdlSafe(mdl, NormalPagePriority), (ULONG_PTR)(buffer + 100));
     IoFreeMdl(mdl);
@@ -157,7 +157,7 @@ TARGET_CASE("MEM-7", pages_without_an_address, "") {
     PMDL mdl = MmAllocatePagesForMdlEx(Zero, Highest, Zero, 5ull * PAGE_SIZE, MmCached, 0);
     ASSERT_EQ(MmGetMdlByteCount(mdl), 5 * PAGE_SIZE);
     ULONG64 *mapped = MmGetSystemAddressForMdlSafe(mdl, NormalPagePriority);
-    for (ULONG i = 0; i < 5 * 512; i++) {
+    for (ULONG i = 0; i < 2560; i++) {
         ASSERT_EQ(mapped[i], 0);
         mapped[i] = i;
     }
@@ -170,14 +170,14 @@ TARGET_CASE("MEM-7", pages_without_an_address, "") {
 }
 
 TARGET_CASE("MEM-7 MEM-8", pages_below_an_address_in_chunks, "") {
-    PHYSICAL_ADDRESS limit = {.QuadPart = (32ll << 20) - 1};
-    PHYSICAL_ADDRESS chunk = {.QuadPart = 4ll * PAGE_SIZE};
+    PHYSICAL_ADDRESS limit = {.QuadPart = (32LL << 20) - 1};
+    PHYSICAL_ADDRESS chunk = {.QuadPart = 4LL * PAGE_SIZE};
     PMDL mdl = MmAllocatePagesForMdlEx(Zero, limit, chunk, 16ull * PAGE_SIZE, MmCached,
                                        MM_ALLOCATE_REQUIRE_CONTIGUOUS_CHUNKS | MM_ALLOCATE_FULLY_REQUIRED);
     const PFN_NUMBER *frames = MmGetMdlPfnArray(mdl);
     for (ULONG i = 0; i < 16; i++) {
         ASSERT_LT((ULONG64)frames[i] << PAGE_SHIFT, limit.QuadPart);
-        ASSERT_EQ(frames[i], frames[i / 4 * 4] + i % 4);
+        ASSERT_EQ(frames[i], frames[i & ~3u] + i % 4);
     }
     MmFreePagesFromMdl(mdl);
     ExFreePool(mdl);
@@ -185,8 +185,8 @@ TARGET_CASE("MEM-7 MEM-8", pages_below_an_address_in_chunks, "") {
 }
 
 TARGET_CASE("MEM-8", contiguous_memory_lies_where_it_is_to, "") {
-    PHYSICAL_ADDRESS low = {.QuadPart = 20ll << 20};
-    PHYSICAL_ADDRESS high = {.QuadPart = (28ll << 20) - 1};
+    PHYSICAL_ADDRESS low = {.QuadPart = 20LL << 20};
+    PHYSICAL_ADDRESS high = {.QuadPart = (28LL << 20) - 1};
     PHYSICAL_ADDRESS boundary = {.QuadPart = 64 << 10};
     for (ULONG round = 0; round < 40; round++) {
         UCHAR *memory = MmAllocateContiguousMemorySpecifyCache(40 << 10, low, high, boundary, MmNonCached);
@@ -205,7 +205,7 @@ TARGET_CASE("MEM-8", contiguous_memory_lies_where_it_is_to, "") {
         MmFreeContiguousMemorySpecifyCache(memory, 40 << 10, MmNonCached);
         MmFreeContiguousMemory(other);
     }
-    PHYSICAL_ADDRESS below = {.QuadPart = (4ll << 20) - 1};
+    PHYSICAL_ADDRESS below = {.QuadPart = (4LL << 20) - 1};
     ASSERT_EQ(MmAllocateContiguousMemory(8ull << 20, below), NULL);
     PVOID plain = MmAllocateContiguousMemory(100, Highest);
     ASSERT_EQ((ULONG_PTR)plain % PAGE_SIZE, 0);
