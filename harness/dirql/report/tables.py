@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+THREADS = 24
+"""Threads in a table at most."""
 UNLIMITED = 1000
 """Width of a line in a pipe, in characters: more than any line needs."""
 
@@ -65,6 +67,8 @@ def print_report(
         violations: how many violations to print at most.
     """
     console.print(cpu_table(stats))
+    if stats.threads:
+        console.print(threads_table(stats))
     times = dict(latencies or {})
     times |= {name: stats.latencies[key] for key, name in _LATENCIES.items()}
     console.print(latency_table(times))
@@ -98,6 +102,28 @@ def cpu_table(stats: TraceStats) -> Table:
         )
     time = "virtual" if stats.mode == "icount" else "real"
     table.caption = f"{stats.records:,} records over {duration(stats.duration)} of {time} time, mode {stats.mode}"
+    return table
+
+
+def threads_table(stats: TraceStats) -> Table:
+    """Return a table with a row per thread, the busiest first; at most `THREADS` of them."""
+    table = experiment_table(
+        "What each thread did", "thread", "priority", "ran", "on CPUs", "turns", "waited", "ready", "longest"
+    )
+    table.columns[0].justify = "left"
+    for thread in stats.threads[:THREADS]:
+        low, high = thread.priorities
+        table.add_row(
+            thread.name,
+            str(low) if low == high else f"{low} to {high}",
+            duration(thread.running),
+            ", ".join(map(str, thread.cpus)),
+            f"{thread.switches:,}",
+            *(duration(time) for time in (thread.waiting, thread.ready, thread.longest)),
+        )
+    hidden = len(stats.threads) - THREADS
+    more = f"; {hidden} more threads ran for less" if hidden > 0 else ""
+    table.caption = f"ready: without a CPU, in all and at a stretch{more}"
     return table
 
 

@@ -45,7 +45,8 @@ def thread_table(result: SchedulerResult) -> Table:
             table.add_section()
         whole = f"{sum(parts) / result.config.cpus:.1%} of all"
         table.add_row(f"all of {priority}", str(priority), *(f"{part:.1%}" for part in parts), whole)
-    table.caption = f"{_heading(result.config)}; parts of each CPU's time over {duration(result.duration)}; a turn is two clock ticks"
+    over = f"parts of each CPU's time over {duration(result.duration)}"
+    table.caption = f"{_heading(result.config)}; {over}; a turn lasts two clock ticks"
     return table
 
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from dirql.trace.symbols import SymbolTable
 
 WAIT_ALL, WAIT_ANY = range(2)
 """WAIT_TYPE of the DDK."""
@@ -192,6 +196,12 @@ class Life:
     def unfinished(self) -> list[Wait]:
         """Waits without a WaitEnd outside the APC, if any, that it runs; the innermost level's."""
         return self._open[-1]
+
+    def name(self, symbols: SymbolTable) -> str:
+        """Return what it is called: by its start routine, else by its address."""
+        if self.routine:
+            return f"{symbols.name(self.routine)} ({self.address & 0xFFFF_FFFF:x})"
+        return symbols.name(self.address) if self.address else "unknown"
 
     def nest(self, begins: bool) -> None:
         """Note that an APC begins, or ends."""

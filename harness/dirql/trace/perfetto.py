@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exports a trace for the Perfetto viewer: per CPU what it ran, its IRQL and its spin locks; arrows for DPCs."""
+"""Exports a trace for the Perfetto viewer: per CPU what it ran, its IRQL and its spin locks; what each thread did.
+
+Arrows lead from the insertion of a DPC to its run, and from a signal to the thread that it let go.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import numpy as np
 
 from dirql.trace.history import History
 from dirql.trace.packets import PacketWriter
+from dirql.trace.perfetto_threads import ThreadTracks
 from dirql.trace.schema import Indices
 from dirql.trace.slices import Kind, Slices, cpu_slices
 
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 
 _SEQUENCE = 1
 _VIOLATIONS = 1
+_THREADS = 1 << 40
 _PER_CPU = 1 << 16
 _GROUP, _RUNS, _IRQL, _LOCKS = range(4)
 _ENDS, _BEGINS = 0, 1
@@ -39,6 +44,11 @@ INSTANTS = (
     "CaseBegin",
     "CaseEnd",
     "HostCall",
+    "TimerSet",
+    "TimerCancel",
+    "TimerExpire",
+    "PageOut",
+    "PageIn",
 )
 """Events shown as a point on what the CPU ran."""
 
@@ -79,6 +89,7 @@ class _Export:
         self._add_instants(flow)
         self._add_irql()
         self._add_locks()
+        self._add_threads(ThreadTracks(self._history, len(insert) + 1))
         if verdict is not None:
             self._add_violations(verdict)
         record, phase, tie, template, flows = (np.concatenate(column) for column in zip(*self._columns, strict=True))
@@ -144,9 +155,12 @@ class _Export:
         word = np.where(slices.kind == Kind.IPI_CALL, trace.arg0[slices.record], word)
         is_interrupt = np.isin(slices.kind, (Kind.DPC_INTERRUPT, Kind.INTERRUPT, Kind.SYSTEM_INTERRUPT))
         word = np.where(is_interrupt, trace.arg0[slices.record] & np.uint64(0xFF), word)
+        threads = self._history.threads
+        word = np.where(slices.kind == Kind.THREAD, threads.number[slices.record].astype(np.uint64), word)
 
         def begin(cpu: int, kind: int, word: int, flows: int) -> int:
-            name = _slice_name(Kind(kind), word, trace.symbols.name)
+            is_thread = kind == Kind.THREAD
+            name = threads.name(word) if is_thread else _slice_name(Kind(kind), word, trace.symbols.name)
             return self._template("SLICE_BEGIN", _uuid(cpu, _RUNS), name, "terminating_flow_ids" if flows else "")
 
         template = _by_row(begin, slices.cpu, slices.kind, word, started > 0)
@@ -157,7 +171,7 @@ class _Export:
 
     def _add_instants(self, flow: Indices) -> None:
         trace = self._trace
-        index = trace.where(*(name for name in INSTANTS if name in trace.meta.events))
+        index = trace.where(*INSTANTS)
 
         def point(cpu: int, event: int, flows: int) -> int:
             name = trace.meta.events.name(event)
@@ -208,6 +222,36 @@ class _Export:
         self._add(start, _BEGINS, none, opening, none)
         self._add(end, _ENDS, none, closing, none)
 
+    def _add_threads(self, shown: ThreadTracks) -> None:
+        if not shown.names:
+            return
+        self._track(_THREADS, "threads", rank=self._trace.cpus + 1)
+        for number, name in enumerate(shown.names):
+            self._track(_THREADS + 1 + number, name, parent=_THREADS, rank=number)
+        begin = np.array([each.begin for each in shown.slices], dtype=np.int64)
+        end = np.array([each.end for each in shown.slices], dtype=np.int64)
+        flow = np.array([each.flow for each in shown.slices], dtype=np.int64)
+        opening, closing = (
+            np.array([self._state(kind, *each[::3], each.flow) for each in shown.slices], dtype=np.int64)
+            for kind in ("SLICE_BEGIN", "SLICE_END")
+        )
+        none = np.zeros(len(begin), dtype=np.int64)
+        self._add(begin, _BEGINS, none, opening, flow)
+        done = end >= 0
+        self._add(end[done], _ENDS, none[done], closing[done], none[done])
+        points = np.array([each.record for each in shown.signals], dtype=np.int64)
+        arrows = np.array([each.flow for each in shown.signals], dtype=np.int64)
+        template = [
+            self._template("INSTANT", _uuid(cpu, _RUNS), each.name, "flow_ids" if each.flow else "")
+            for each, cpu in zip(shown.signals, self._trace.cpu[points].tolist(), strict=True)
+        ]
+        self._add(points, _BEGINS, np.zeros(len(points), dtype=np.int64), np.array(template, dtype=np.int64), arrows)
+
+    def _state(self, kind: str, track: int, name: str, flow: int) -> int:
+        if kind == "SLICE_END":
+            return self._template(kind, _THREADS + 1 + track, "")
+        return self._template(kind, _THREADS + 1 + track, name, "terminating_flow_ids" if flow else "")
+
     def _add_violations(self, verdict: Verdict) -> None:
         self._track(_VIOLATIONS, "violations")
         shown = [violation for violation in verdict.violations if violation.records]
@@ -252,7 +296,7 @@ def _by_row(make: Callable[..., int], *columns: np.ndarray[tuple[int, ...], np.d
 
 def _slice_name(kind: Kind, word: int, symbol: Callable[[int], str]) -> str:
     match kind:
-        case Kind.IDLE | Kind.THREAD:
+        case Kind.IDLE | Kind.THREAD:  # a thread has a name of its own
             return kind.name.lower()
         case Kind.DPC_INTERRUPT | Kind.INTERRUPT | Kind.SYSTEM_INTERRUPT:
             return f"vector {word:#x}"

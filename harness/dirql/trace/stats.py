@@ -12,6 +12,7 @@ import numpy.typing as npt
 from dirql.trace.history import History
 from dirql.trace.intervals import Intervals
 from dirql.trace.schema import Indices
+from dirql.trace.thread_stats import ThreadStats, thread_statistics
 
 IRQL_LEVELS = 16
 
@@ -97,6 +98,7 @@ class TraceStats:
         dpc_latency: ns from the insertion of a DPC to its start.
         lock_wait: ns from LockWait to LockAcquired.
         lock_hold: ns from LockAcquired to LockReleased.
+        threads: each thread's numbers, the busiest first.
     """
 
     mode: str
@@ -107,6 +109,7 @@ class TraceStats:
     dpc_latency: Percentiles
     lock_wait: Percentiles
     lock_hold: Percentiles
+    threads: tuple[ThreadStats, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
@@ -136,6 +139,7 @@ def statistics(history: History) -> TraceStats:
         dpc_latency=Percentiles.of(trace.ns(np.maximum(trace.time[run] - trace.time[insert], 0))),
         lock_wait=Percentiles.of(_lock_waits(history)),
         lock_hold=Percentiles.of(_durations(history, history.holds)),
+        threads=thread_statistics(history),
     )
 
 

@@ -192,8 +192,5 @@ class Threads:
         """Return what a thread is called: by its start routine, else by its address."""
         routine, address = int(self.start_routines[number]), int(self.address[number])
         if routine:
-            return f"{self.trace.symbols.name(routine)} ({address & 0xFFFF_FFFF:x})"
-        if address:
-            named = self.trace.symbols.find(address)
-            return self.trace.symbols.name(address) if named else f"thread {address:#x}"
-        return "thread"
+            return f"thread {self.trace.symbols.name(routine)} ({address & 0xFFFF_FFFF:x})"
+        return f"thread {self.trace.symbols.name(address)}" if address else "thread"

@@ -188,6 +188,24 @@ def test_statistics() -> None:
     assert stats.to_json()["cpus"][0]["interrupts"] == {"0x2f": 1, "0x51": 1}
 
 
+def test_statistics_of_threads() -> None:
+    rows = [
+        Row(0, 0, "ThreadCreate", 2, 0x7000, 0x99),
+        Row(10, 0, "ThreadReady", 2, 0x7000, 8 << 8),
+        Row(100, 0, "ThreadSwitch", 2, 0x7000, 1 | 0 << 8 | 8 << 16),
+        Row(300, 0, "WaitBegin", 2, 0x8000, 1 | 1 << 8),
+        Row(310, 0, "ThreadSwitch", 2, 0x6000, 4 | 8 << 8 | 0 << 16),
+        Row(500, 0, "Signal", 2, 0x8000, 1 | 1 << 32),
+        Row(510, 0, "ThreadReady", 2, 0x7000, 9 << 8),
+        Row(530, 0, "ThreadSwitch", 2, 0x7000, 1 | 0 << 8 | 9 << 16),
+        Row(600, 0, "WaitEnd", 2, 0x8000, 0),
+    ]
+    idle, worker = statistics(History(build(rows, 1))).threads
+    assert (worker.name, worker.priorities, worker.cpus, worker.switches) == ("0x99 (7000)", (8, 9), (0,), 2)
+    assert (worker.running, worker.ready, worker.longest, worker.waiting) == (280.0, 110.0, 90.0, 200.0)
+    assert (idle.name, idle.priorities, idle.running) == ("0x6000", (0, 0), 100.0 + 220.0)
+
+
 def test_statistics_of_nothing() -> None:
     stats = statistics(History(build([], 2)))
     assert (stats.records, stats.duration, stats.cpus[1].records) == (0, 0.0, 0)

@@ -67,11 +67,11 @@ def test_slices_nest_and_close(tmp_path: Path, seed: int) -> None:
         if event.type == exported.kinds.TYPE_SLICE_BEGIN:
             stack = stacks[event.track_uuid]
             if exported.path(event.track_uuid).endswith("runs"):
-                assert (exported.name(event) in ("idle", "thread")) == (not stack)
+                assert (exported.name(event) == "idle" or exported.name(event).startswith("thread ")) == (not stack)
             stack.append(exported.name(event))
         elif event.type == exported.kinds.TYPE_SLICE_END:
             stacks[event.track_uuid].pop()
-    assert all(len(stack) <= 1 for stack in stacks.values())  # what each CPU did last goes on
+    assert all(len(stack) <= 1 for stack in stacks.values())  # what each CPU and each thread did last goes on
 
 
 def test_inner_slices_are_what_they_should_be(tmp_path: Path) -> None:
@@ -96,7 +96,8 @@ def test_inner_slices_are_what_they_should_be(tmp_path: Path) -> None:
 
 def test_arrows_lead_from_insertion_to_run(tmp_path: Path) -> None:
     run = simulate(1, 3, 1500)
-    exported = export(tmp_path, run.trace())
+    history = History(run.trace())
+    exported = export(tmp_path, history.trace)
     leaves: dict[int, tuple[int, str]] = {}
     arrives: dict[int, tuple[int, str]] = {}
     for time, event in exported.events:
@@ -107,9 +108,40 @@ def test_arrows_lead_from_insertion_to_run(tmp_path: Path) -> None:
             assert flow not in arrives
             arrives[flow] = time, exported.name(event)
     assert leaves.keys() == arrives.keys()
-    assert len(leaves) == sum(row.event in ("DpcStart", "ThreadedDpcStart") for row in run.rows)
-    assert all(name == "DpcInsert" for _, name in leaves.values())
-    assert all("DPC " in name for _, name in arrives.values())
+    dpcs = {flow for flow, (_, name) in leaves.items() if name == "DpcInsert"}
+    assert len(dpcs) == sum(row.event in ("DpcStart", "ThreadedDpcStart") for row in run.rows)
+    assert all(("DPC " in name) == (flow in dpcs) for flow, (_, name) in arrives.items())
+    waits = [wait for release in history.dispatcher.releases for wait in release.ended]
+    assert len(leaves) - len(dpcs) == sum(wait.satisfied and wait.run >= 0 for wait in waits) > 0
+    for flow in leaves.keys() - dpcs:
+        assert leaves[flow][0] <= arrives[flow][0]
+        assert (leaves[flow][1].split()[0], arrives[flow][1].split()[0]) == ("signal", "CPU")
+
+
+def test_threads_have_tracks_of_their_own(tmp_path: Path) -> None:
+    run = simulate(3, 2, 1500)
+    begun = next(row for row in run.rows if row.event == "ThreadCreate")
+    exported = export(tmp_path, build(run.rows, 2, symbols=((begun.a1, 16, "driver!Begin"),)))
+    running: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    states: dict[int, str] = {}
+    tracks = {uuid for uuid in exported.tracks if exported.path(uuid).startswith("threads/")}
+    assert any(exported.path(uuid).startswith("threads/driver!Begin (") for uuid in tracks)
+    for time, event in exported.events:
+        if event.track_uuid not in tracks:
+            continue
+        if event.type == exported.kinds.TYPE_SLICE_END:
+            before = states.pop(event.track_uuid)
+            if before.startswith("CPU "):
+                running[int(before[4:])][-1] = (running[int(before[4:])][-1][0], time)
+            continue
+        assert event.track_uuid not in states  # one state at a time
+        states[event.track_uuid] = exported.name(event)
+        if exported.name(event).startswith("CPU "):
+            cpu = int(exported.name(event)[4:])
+            assert not running[cpu] or running[cpu][-1][1] <= time  # one thread at a time
+            running[cpu].append((time, 1 << 60))
+    assert set(running) == {0, 1}
+    assert {name.split()[0] for name in exported.names.values()} >= {"waits", "ready", "parked", "CPU", "signal"}
 
 
 def test_counter_follows_the_irql(tmp_path: Path) -> None:
