@@ -52,6 +52,9 @@ typedef struct _HOST_BOOT_OPTIONS {
     ULONG ThreadedDpcsOff;  /* 1: threaded DPCs run as ordinary ones */
     ULONG FeatureFaultCpu;  /* n: CPU n reports another feature word than it has, to prove SYS-1; 0: none */
     ULONG64 SystemTime;     /* at the start, in 100 ns since 1601 (UTC); 0: the guest's default, 2020-01-01 */
+    ULONG64 LockHoldTicks;  /* TSC ticks that a driver may hold a spin lock (SPIN-10); 0: nobody measures */
+    ULONG LockHoldFatal;    /* 1: longer is a violation, else a finding (VfHolds) */
+    ULONG ForceIrql;        /* 1: the verifier puts pageable memory out where a driver raises to DISPATCH_LEVEL */
 } HOST_BOOT_OPTIONS;
 
 /* Notification frames on the second serial port, both directions, little-endian. */

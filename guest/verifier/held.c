@@ -25,7 +25,9 @@ VOID ViPushHeld(const VI_REQUEST *request) {
     ULONG64 flags = KiDisableInterrupts();
     VI_CPU *cpu = ViCurrent();
     if (cpu->Count < HELD_LIMIT) {
-        cpu->Held[cpu->Count++] = *request;
+        VI_REQUEST *held = &cpu->Held[cpu->Count++];
+        *held = *request;
+        held->Since = __rdtsc();
     } else {
         cpu->Unwatched++;
     }

@@ -87,7 +87,14 @@ static KIRQL ViRaiseTo(KIRQL irql, ULONG64 frame, ULONG64 caller) {
     } else if (irql == APC_LEVEL) {
         ViPushApcRaise(current);
     }
-    return KiRaiseIrql(irql, caller);
+    if (current < DISPATCH_LEVEL && irql > DISPATCH_LEVEL && HostBootOptions.ForceIrql != 0) {
+        __writecr8(DISPATCH_LEVEL); /* on the way: memory is put out there */
+        ViTrimMemory();
+        __writecr8(current);
+    }
+    KIRQL old = KiRaiseIrql(irql, caller);
+    ViTrimMemory();
+    return old;
 }
 
 static KIRQL NTAPI ViRaiseIrql(KIRQL NewIrql) {

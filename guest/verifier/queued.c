@@ -23,6 +23,7 @@ static VOID ViAcquireQueued(PKSPIN_LOCK lock, PKLOCK_QUEUE_HANDLE handle, VI_FOR
     handle->OldIrql = request.Irql;
     if (form == ViRaise || form == ViToSynch || (form == ViForDpc && request.Irql < DISPATCH_LEVEL)) {
         KiRaiseIrql(request.HeldIrql, caller);
+        ViTrimMemory();
     }
     KiAcquireQueuedLock(lock, handle, caller);
     ViAfterAcquire(&request);
@@ -104,6 +105,7 @@ static KIRQL ViAcquireNumbered(KSPIN_LOCK_QUEUE_NUMBER number, VI_FORM form, ULO
     ViCheckContext(&request, FALSE);
     ViBeforeAcquire(&request);
     KiRaiseIrql(request.HeldIrql, caller);
+    ViTrimMemory();
     PKLOCK_QUEUE_HANDLE handle = KiNumberedHandle(number);
     request.Handle = (ULONG64)handle;
     KiAcquireQueuedLock(lock, handle, caller);

@@ -17,6 +17,7 @@ static KIRQL ViAcquireRw(PEX_SPIN_LOCK lock, BOOLEAN shared, VI_FORM form, ULONG
     ViBeforeAcquire(&request);
     if (form == ViRaise) {
         KiRaiseIrql(DISPATCH_LEVEL, caller);
+        ViTrimMemory();
     }
     ViTake(lock, shared, caller);
     ViAfterAcquire(&request);

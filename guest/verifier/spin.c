@@ -31,6 +31,7 @@ VOID ViCheckContext(const VI_REQUEST *request, BOOLEAN at_dpc) {
 
 VOID ViForgetHolding(VI_REQUEST *held) {
     if (held != NULL) {
+        ViCheckHold(held, VI_FRAME);
         ViBeforeRelease(held);
         ViPopHeld(held);
     }
@@ -42,6 +43,7 @@ static KIRQL ViAcquire(PKSPIN_LOCK lock, VI_FORM form, ULONG64 frame, ULONG64 ca
     ViBeforeAcquire(&request);
     if (request.Irql != request.HeldIrql || form != ViForDpc) {
         KiRaiseIrql(request.HeldIrql, caller);
+        ViTrimMemory();
     }
     KiAcquireSpinLock(lock, caller);
     ViAfterAcquire(&request);

@@ -50,6 +50,7 @@ BOOLEAN VfEnable(BOOLEAN on) {
         ViForgetRemoveLocks(0, ~0ull);
         ViForgetHeld();
         ViForgetOwned();
+        ViForgetHolds();
         KiVerifier = on ? &ViHooks : NULL;
         LdrResolveAgain(ViNameOf);
     }

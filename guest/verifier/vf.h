@@ -38,3 +38,18 @@ typedef struct _VF_VIOLATION {
 } VF_VIOLATION;
 
 extern VF_VIOLATION VfViolation;
+
+/* Spin locks that were held longer than the boot options allow, by lock and place. */
+#define VF_MAXIMUM_HOLDS 32
+
+typedef struct _VF_HOLD {
+    ULONG64 Lock;                       /* 0: unused, and so are all that follow */
+    ULONG64 Ticks;                      /* of the longest hold */
+    ULONG64 Count;                      /* how many were too long */
+    ULONG64 Cpu;                        /* of the longest */
+    ULONG64 Irql;                       /* that the holder came from */
+    ULONG64 Stack[VF_STACK_FRAMES];     /* where it was released */
+    ULONG64 HeldStack[VF_STACK_FRAMES]; /* where it had been taken */
+} VF_HOLD;
+
+extern VF_HOLD VfHolds[VF_MAXIMUM_HOLDS];

@@ -94,6 +94,7 @@ typedef struct _VI_REQUEST {
     KIRQL HeldIrql; /* at which the lock is held */
     BOOLEAN Shared;
     BOOLEAN Tries; /* does not wait: makes no deadlock */
+    ULONG64 Since; /* TSC from which on it is held */
     ULONG64 Stack[VF_STACK_FRAMES];
 } VI_REQUEST;
 
@@ -112,6 +113,13 @@ VOID ViCaptureInterrupted(ULONG64 *stack, ULONG64 address, ULONG64 frame);
 #define VI_FRAME ((ULONG64)__builtin_frame_address(0))
 /* Of a checked form: everything that is known at its call. */
 VI_REQUEST ViRequest(ULONG64 lock, VI_KIND kind, VI_FORM form, ULONG64 frame);
+
+/* hold.c */
+VOID ViCheckHold(const VI_REQUEST *held,
+                 ULONG64 frame); /* it is about to be released: for how long was it held (SPIN-10) */
+VOID ViForgetHolds(VOID);
+/* trim.c: DISPATCH_LEVEL, no lock held yet: what is pageable goes out, if the boot options say so (Force IRQL Checking). */
+VOID ViTrimMemory(VOID);
 
 /* held.c: what this CPU holds, innermost last. Its own CPU alone looks at it. */
 VOID ViPushHeld(const VI_REQUEST *request);
@@ -140,7 +148,7 @@ VOID ViCheckReleaseIrql(ULONG64 lock, ULONG code, KIRQL new_irql, ULONG64 frame)
 /* IRQL goes to new_irql by the release of a lock, or (NULL) by itself. */
 VOID ViCheckLower(VI_REQUEST *released, KIRQL new_irql, ULONG64 frame);
 /* What all releases do when all is well: the lock is known as free before it is. */
-VOID ViForgetHolding(VI_REQUEST *held);
+VOID ViForgetHolding(VI_REQUEST *held) __attribute__((noinline)); /* of the checked form: its frame is looked at */
 
 /*
  * owned.c: the locks of the current thread that it waits for, innermost last. IRQL <= DISPATCH_LEVEL, not in a DPC. Mutexes, whose

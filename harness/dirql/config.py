@@ -25,6 +25,8 @@ Boot = Literal["rom", "bios"]
 DpcPlacement = Literal["routine", "first-available", "current"]
 InterruptRouting = Literal["symmetric", "asymmetric"]
 
+LOCK_HOLD_US = 25.0
+"""Microseconds for which a spin lock may be held (preventing-errors-and-deadlocks-while-using-spin-locks)."""
 ALL_EVENTS = (1 << 64) - 1
 GUEST_OPTIONS = (
     "trace_mask",
@@ -38,6 +40,9 @@ GUEST_OPTIONS = (
     "feature_fault_cpu",
     "clock_100ns",
     "system_time",
+    "force_irql",
+    "lock_hold_us",
+    "lock_hold_fatal",
 )
 """Those fields of a configuration that the guest is told at its start: a reset can change them."""
 
@@ -72,6 +77,11 @@ class MachineConfig:
             none.
         clock_100ns: the clock tick in units of 100 ns; 0 takes the guest's default, 156250.
         system_time: the guest's system time at its start, with a time zone; None: the host's, in icount 2020-01-01 UTC.
+        force_irql: the verifier puts all pageable memory out whenever a driver raises to DISPATCH_LEVEL or takes a spin
+            lock, so that a touch of it there is found although it had been resident (SYS-13).
+        lock_hold_us: microseconds of virtual time for which a driver may hold a spin lock before it is a finding
+            (`Machine.lock_holds`, SPIN-10). Measured in icount only; 0: not at all.
+        lock_hold_fatal: a longer hold is a violation, and so a bugcheck.
         qemu: QEMU's path, or a name in PATH.
         extra: more QEMU arguments.
     """
@@ -95,6 +105,9 @@ class MachineConfig:
     feature_fault_cpu: int = 0
     clock_100ns: int = 0
     system_time: datetime | None = None
+    force_irql: bool = False
+    lock_hold_us: float = LOCK_HOLD_US
+    lock_hold_fatal: bool = False
     qemu: str = "qemu-system-x86_64"
     extra: tuple[str, ...] = ()
 

@@ -40,7 +40,7 @@ from dirql.guest.state import BugCheckRecord, parse_irql, parse_registers
 from dirql.guest.symbols import Symbolizer
 from dirql.guest.systemtime import boot_system_time, from_system_time, to_system_time
 from dirql.guest.threads import ThreadReader
-from dirql.guest.verifier import bugcheck_error
+from dirql.guest.verifier import TICKS_PER_US, LockHold, bugcheck_error, lock_holds
 from dirql.hostcalls import HostCalls
 from dirql.inject.injector import Injector
 from dirql.qemu.session import QemuSession
@@ -229,6 +229,15 @@ class Machine:
             self.link.request("SetSystemTime", units, what="the system time to be set", timeout=timeout)[0]
         )
 
+    def lock_holds(self) -> tuple[LockHold, ...]:
+        """Return which spin locks drivers held for longer than `MachineConfig.lock_hold_us`, the longest first.
+
+        Empty in other modes than icount, where no time is a verdict, and while the verifier is off.
+        """
+        with suppress(DirqlError):
+            self._learn_modules()
+        return lock_holds(self.memory, self.symbols)
+
     def find_pci(self, vendor: int, device: int) -> int:
         """Return the location (bus << 8 | device << 3 | function) of a PCI function.
 
@@ -336,6 +345,12 @@ class Machine:
         options.set("DpcWatchdogTicks", self.config.dpc_watchdog_ticks)
         options.set("ThreadedDpcsOff", int(not self.config.threaded_dpcs))
         options.set("Verifier", int(self.config.verifier))
+        options.set("ForceIrql", int(self.config.force_irql))
+        virtual = (
+            self.config.mode == "icount"
+        )  # only there is a time what the guest did, and not what the host was doing
+        options.set("LockHoldTicks", round(self.config.lock_hold_us * TICKS_PER_US) if virtual else 0)
+        options.set("LockHoldFatal", int(self.config.lock_hold_fatal))
         options.set("FeatureFaultCpu", self.config.feature_fault_cpu)
         options.set("ClockPeriod100ns", self.config.clock_100ns)
         options.set("SystemTime", boot_system_time(self.config.system_time, virtual=self.config.mode == "icount"))

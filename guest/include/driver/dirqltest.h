@@ -21,6 +21,8 @@
  *     clock=N           a clock tick of N times 100 ns, up to a minute
  *     watchdog=N        the DPC watchdog bites after N clock ticks of one DPC
  *     threaded=off      threaded DPCs run as ordinary ones
+ *     trim=on           the verifier puts all pageable memory out at each raise to DISPATCH_LEVEL
+ *     hold=fatal        a spin lock that is held for more than 25 microseconds is bugcheck 0xC4/0x40009; icount only
  *     bugcheck=C[/P..]  it ends in bugcheck C with these first parameters, numbers as C writes them, * for any
  *     named=WORD,...    the report of that bugcheck holds these words: a lock, a function, a file
  *     oracle=CLAUSE,... the oracle must find these clauses kept on its trace, with evidence

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
 from dirql.errors import DirqlError, Fault, GuestBugCheck, VerifierViolation
@@ -82,6 +83,60 @@ _MEANINGS = {
     0x40006: "DDI rule QueuedSpinLock",
     0x40009: "DDI rule SpinLock",
 }
+
+
+TICKS_PER_US = 1000
+"""Of the TSC under icount, the only mode in which holds are measured: it counts virtual nanoseconds."""
+
+
+@dataclass(frozen=True)
+class LockHold:
+    """A spin lock that was held for longer than it may be.
+
+    Attributes:
+        lock: its name.
+        microseconds: the longest hold, in virtual time.
+        count: how many holds were too long.
+        cpu: where the longest was.
+        taken: the driver's stack where it had been taken, innermost first.
+        released: and where it was released.
+    """
+
+    lock: str
+    microseconds: float
+    count: int
+    cpu: int
+    taken: tuple[str, ...]
+    released: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return it in a line, and a line for each place."""
+        lines = [f"{self.lock} was held for {self.microseconds:g} us on CPU {self.cpu} ({self.count} times too long)"]
+        lines += ["  taken", *(f"      from {frame}" for frame in self.taken)]
+        lines += ["  released", *(f"      from {frame}" for frame in self.released)]
+        return "\n".join(lines)
+
+
+def lock_holds(memory: GuestMemory, symbols: Symbolizer) -> tuple[LockHold, ...]:
+    """Return the guest's findings of locks that were held too long, the longest first.
+
+    Args:
+        memory: the guest's memory.
+        symbols: names addresses.
+    """
+    found: list[LockHold] = []
+    limit = memory.kernel.symbols["VfHolds"][1] // memory.kernel.debug.structure("VF_HOLD").size
+    for at in range(limit):
+        hold = memory.variable("VfHolds", "VF_HOLD", at)
+        if not hold.get("Lock"):
+            break
+        taken, released = (
+            tuple(line.strip().removeprefix("from ") for line in _stack(hold, name, symbols))
+            for name in ("HeldStack", "Stack")
+        )
+        name, us = lock_name(hold.get("Lock"), symbols), hold.get("Ticks") / TICKS_PER_US
+        found.append(LockHold(name, us, hold.get("Count"), hold.get("Cpu"), taken, released))
+    return tuple(sorted(found, key=lambda hold: -hold.microseconds))
 
 
 class _Facts(TypedDict):

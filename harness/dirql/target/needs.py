@@ -66,6 +66,8 @@ class Needs:
         clock: the clock tick in units of 100 ns; 0 for the guest's default.
         watchdog: clock ticks that one DPC may run; 0 for no watchdog.
         threaded: whether threaded DPCs run in a thread.
+        trim: whether the verifier puts pageable memory out at each raise to DISPATCH_LEVEL.
+        hold: whether a spin lock that is held for too long (icount) is a bugcheck.
         devices: devices of QEMU's that must be there.
         limit: seconds of real time.
     """
@@ -83,6 +85,8 @@ class Needs:
     clock: int = 0
     watchdog: int = 0
     threaded: bool = True
+    trim: bool = False
+    hold: bool = False
     devices: tuple[str, ...] = ()
     limit: float = DEFAULT_LIMIT
 
@@ -207,6 +211,8 @@ _WORDS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "clock": ("clock", lambda value: _whole(value, _SLOWEST_CLOCK)),
     "watchdog": ("watchdog", lambda value: _whole(value, _LONGEST_WATCHDOG)),
     "threaded": ("threaded", lambda value: _one_of("on", "off")(value) == "on"),
+    "trim": ("trim", lambda value: _one_of("on", "off")(value) == "on"),
+    "hold": ("hold", lambda value: _one_of("fatal", "finding")(value) == "fatal"),
     "device": ("devices", _list_of(_one_of(*DEVICES))),
     "limit": ("limit", _limit),
 }

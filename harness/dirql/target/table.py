@@ -35,6 +35,8 @@ class TargetConfig:
         clock: the clock tick in units of 100 ns; 0 for the guest's default.
         watchdog: clock ticks that one DPC may run; 0 for no watchdog.
         threaded: whether threaded DPCs run in a thread.
+        trim: whether the verifier puts pageable memory out at each raise to DISPATCH_LEVEL.
+        hold: whether a spin lock that is held for too long is a bugcheck.
         devices: what else is plugged in.
     """
 
@@ -46,6 +48,8 @@ class TargetConfig:
     clock: int = 0
     watchdog: int = 0
     threaded: bool = True
+    trim: bool = False
+    hold: bool = False
     devices: tuple[str, ...] = ()
 
     @property
@@ -56,6 +60,7 @@ class TargetConfig:
         words += [each for each, usual in ((self.placement, PLACEMENTS), (self.routing, ROUTINGS)) if each != usual[0]]
         words += [f"{name}{value}" for name, value in (("clock", self.clock), ("watchdog", self.watchdog)) if value]
         words += [] if self.threaded else ["threaded-off"]
+        words += [name for name, on in (("trim", self.trim), ("hold-fatal", self.hold)) if on]
         return "-".join(words)
 
     @property
@@ -67,7 +72,7 @@ class TargetConfig:
     def order(self) -> tuple[object, ...]:
         """What to sort by, so that each machine is booted once, the usual ones first."""
         places = (PLACEMENTS.index(self.placement), ROUTINGS.index(self.routing))
-        told = (not self.verifier, *places, self.clock, self.watchdog, not self.threaded)
+        told = (not self.verifier, *places, self.clock, self.watchdog, not self.threaded, self.trim, self.hold)
         return (self.mode != MODES[0], *self.hardware, *told)
 
     def machine_config(self, kernel: Path | None = None) -> MachineConfig:
@@ -89,6 +94,8 @@ class TargetConfig:
             clock_100ns=self.clock,
             dpc_watchdog_ticks=self.watchdog,
             threaded_dpcs=self.threaded,
+            force_irql=self.trim,
+            lock_hold_fatal=self.hold,
             dpc_placement=self.placement,  # type: ignore[arg-type]
             interrupt_routing=self.routing,  # type: ignore[arg-type]
             extra=extra,
@@ -114,7 +121,14 @@ def expand(
     ways = [mode for mode in modes if needs.mode in (None, mode)]
     states = [state for state in verifier if needs.verifier in (None, state)]
     rows = product(counts, ways, states, needs.placement, needs.routing)
-    usual = TargetConfig(clock=needs.clock, watchdog=needs.watchdog, threaded=needs.threaded, devices=needs.devices)
+    usual = TargetConfig(
+        clock=needs.clock,
+        watchdog=needs.watchdog,
+        threaded=needs.threaded,
+        trim=needs.trim,
+        hold=needs.hold,
+        devices=needs.devices,
+    )
     names = ("cpus", "mode", "verifier", "placement", "routing")
     configs = (replace(usual, **dict(zip(names, row, strict=True))) for row in rows)  # type: ignore[arg-type]
     return sorted(configs, key=lambda config: config.order)

@@ -78,3 +78,47 @@ def test_an_image_that_goes_takes_its_locks_along(machine: Machine) -> None:
             driver = machine.load(name)
             assert driver.run(f"target_run_{case}").kind == "Nothing"
             driver.unload()
+
+
+def test_an_exception_under_a_lock_is_named(machine: Machine) -> None:
+    error = broken(machine.load("seed003.sys"), "an_exception")
+    assert isinstance(error, VerifierViolation)
+    assert (error.code, error.rule) == (0x1E, "an exception is raised while a spin lock is held")
+    lines = error.message.splitlines()
+    assert "STATUS_INTEGER_DIVIDE_BY_ZERO" in lines[1]
+    holding = lines.index("    while holding seed003.sys!Guard, taken")
+    assert "seed003.sys!DivideUnderGuard+" in lines[holding - 1] or "DivideUnderGuard" in lines[holding - 2]
+    assert "seed003.sys!TakeGuard+" in lines[holding + 1]
+
+
+def test_a_page_that_is_out_under_a_lock_is_named(machine: Machine) -> None:
+    error = broken(machine.load("seed003.sys"), "pageable_data_that_is_out")
+    assert isinstance(error, VerifierViolation)
+    assert error.fault is not None
+    assert (error.fault.access, error.fault.irql) == ("read", 2)
+    assert error.fault.address == error.parameters[0]
+    assert "seed003.sys!ReadPaged+" in error.fault.where
+
+
+@pytest.mark.dirql(cpus=1, mode="icount")
+def test_locks_that_are_held_too_long(machine: Machine) -> None:
+    driver = machine.load("seed003.sys")
+    assert machine.lock_holds() == ()
+    for _ in range(3):
+        assert driver.run("target_run_more_than_25_microseconds_goes_on").kind == "Nothing"
+    (hold,) = machine.lock_holds()
+    assert (hold.lock, hold.count, hold.cpu) == ("seed003.sys!Guard", 6, 0)
+    assert 40 <= hold.microseconds < 80
+    assert "TakeGuard" in hold.taken[0]
+    assert "LeaveGuard" in hold.released[0]
+    assert "HoldTooLong" in hold.taken[1]
+    assert "seed003.sys!Guard was held for" in str(hold)
+    machine.set_verifier(on=False)
+    machine.set_verifier(on=True)
+    assert machine.lock_holds() == ()
+
+
+def test_in_mt_nobody_measures(machine: Machine) -> None:
+    driver = machine.load("seed003.sys")
+    assert driver.run("target_run_more_than_25_microseconds_goes_on").kind == "Nothing"
+    assert machine.lock_holds() == ()

@@ -11,6 +11,7 @@ from dirql.target.needs import BugCheck, Needs, parse_clauses, parse_needs
 def test_every_word_is_read() -> None:
     words = (
         "smp=2 cpus=2,4 mode=icount verifier=off placement=routine,current routing=asymmetric bugcheck=0xC4/0x30/*/010 "
+        "named=Lock,Take trim=on hold=fatal "
         "oracle=SPIN-1,DPC-2 violates=INT-1 device=edu limit=2.5"
     )
     assert parse_needs(words) == Needs(
@@ -21,6 +22,9 @@ def test_every_word_is_read() -> None:
         placement=("routine", "current"),
         routing=("asymmetric",),
         bugcheck=BugCheck(0xC4, (0x30, None, 8)),
+        named=("Lock", "Take"),
+        trim=True,
+        hold=True,
         oracle=("SPIN-1", "DPC-2"),
         violates=("INT-1",),
         devices=("edu",),

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every routine that drivers may import has its contract checked by the verifier, or stands here with the reason."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from dirql.guest import artifacts
+from dirql.guest.image import KernelImage
+
+VERIFIER = Path(__file__).resolve().parents[3] / "guest" / "verifier"
+_TABLED = re.compile(r"^    X\((\w+), ", re.MULTILINE)
+_CHECKED = re.compile(r"\bNT_VERIFIED\(\s*(\w+)\s*,")
+
+ANY_IRQL = {
+    *("DbgPrint", "DbgPrintEx", "KeBugCheck", "KeBugCheckEx"),
+    *("KeInsertQueueDpc", "KeRemoveQueueDpc", "KeSetImportanceDpc", "KeSetTargetProcessorDpc"),
+    *("KeSetTargetProcessorDpcEx", "KeQueryDpcWatchdogInformation"),
+    *("KeGetCurrentIrql", "KeGetCurrentProcessorNumber", "KeTestSpinLock", "KeStallExecutionProcessor"),
+    *("KeQueryActiveProcessors", "KeQueryActiveProcessorCount", "KeQueryMaximumProcessorCount"),
+    *("KeQueryInterruptTime", "KeQueryInterruptTimePrecise", "KeQueryPerformanceCounter", "KeQuerySystemTime"),
+    *("KeQuerySystemTimePrecise", "KeQueryTickCount", "KeQueryTimeIncrement", "KeQueryUnbiasedInterruptTime"),
+    *("KeReadStateEvent", "KeReadStateMutex", "KeReadStateQueue", "KeReadStateSemaphore", "KeReadStateTimer"),
+    *("MmGetPhysicalAddress", "MmGetVirtualForPhysical", "MmIsAddressValid", "MmIsNonPagedSystemAddressValid"),
+    *("PsGetCurrentThreadId", "IoSizeofWorkItem"),
+    *("ExAcquireRundownProtection", "ExAcquireRundownProtectionEx", "ExInitializeRundownProtection"),
+    *("ExReInitializeRundownProtection", "ExRundownCompleted"),
+}
+"""Callable at any IRQL, with nothing else to check."""
+
+SEQUENCED_LISTS = {
+    *("ExQueryDepthSList", "ExpInterlockedFlushSList", "ExpInterlockedPopEntrySList", "ExpInterlockedPushEntrySList"),
+    *("FirstEntrySList", "InitializeSListHead", "InterlockedPushListSList"),
+}
+"""Without a lock and at any IRQL."""
+
+C_LIBRARY = {"memcmp", "memcpy", "memmove", "memset", "strcmp", "strlen", "strncmp"}
+VARIABLES = {"KeNumberProcessors", "PsThreadType"}
+OWN = "Dirql"
+"""dirql's own routines check their arguments themselves (DIRQL_MISUSE)."""
+
+
+def checked() -> set[str]:
+    """Return the routines that the verifier's sources name."""
+    found = set(_TABLED.findall((VERIFIER / "contracts.h").read_text(encoding="utf-8")))
+    for path in VERIFIER.glob("*.c"):
+        found.update(_CHECKED.findall(path.read_text(encoding="utf-8")))
+    return found
+
+
+def test_every_export_is_checked_or_has_a_reason_not_to_be() -> None:
+    exports = {name for name in KernelImage(artifacts.kernel()).exports if not name.startswith(OWN)}
+    assert exports - checked() - ANY_IRQL - SEQUENCED_LISTS - C_LIBRARY - VARIABLES == set()
+
+
+def test_the_reasons_are_about_exports_that_are_not_checked() -> None:
+    exports = set(KernelImage(artifacts.kernel()).exports)
+    exempt = ANY_IRQL | SEQUENCED_LISTS | C_LIBRARY | VARIABLES
+    assert exempt <= exports
+    assert exempt & checked() == set()
+
+
+def test_no_routine_is_in_the_table_twice() -> None:
+    names = _TABLED.findall((VERIFIER / "contracts.h").read_text(encoding="utf-8"))
+    assert len(names) == len(set(names))
