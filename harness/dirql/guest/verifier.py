@@ -134,7 +134,7 @@ def lock_holds(memory: GuestMemory, symbols: Symbolizer) -> tuple[LockHold, ...]
             tuple(line.strip().removeprefix("from ") for line in _stack(hold, name, symbols))
             for name in ("HeldStack", "Stack")
         )
-        name, us = lock_name(hold.get("Lock"), symbols), hold.get("Ticks") / TICKS_PER_US
+        name, us = symbols.variable(hold.get("Lock")), hold.get("Ticks") / TICKS_PER_US
         found.append(LockHold(name, us, hold.get("Count"), hold.get("Cpu"), taken, released))
     return tuple(sorted(found, key=lambda hold: -hold.microseconds))
 
