@@ -102,9 +102,9 @@ class CaseTrace:
             horizon = max((ring.last_time for ring in self._rings), default=0)
             unsettled = [ring for ring in self._rings if ring.pending]
             self._empty()
-            boot = self._records(self._data[0])
-            ends = boot["Time"][boot["Event"] == self._events["CaseEnd"]]
-            horizon = int(ends[-1]) if len(ends) else horizon
+            parts = [self._records(part) for part in self._data]  # its thread may have moved to any CPU
+            ends = [int(part["Time"][part["Event"] == self._events["CaseEnd"]].max(initial=0)) for part in parts]
+            horizon = max(ends) or horizon
             horizon = min([horizon, *(ring.last_time for ring in unsettled if ring.pending)])
         lost = tuple(ring.lost - before for ring, before in zip(self._rings, self._lost, strict=True))
         meta = TraceMeta(
