@@ -90,6 +90,11 @@ PDRIVER_OBJECT IopFindDriver(ULONG64 image_base) {
     return NULL;
 }
 
+static BOOLEAN IopKeepsDevice(PVOID object) {
+    return ((PDEVICE_OBJECT)object)->Type == IO_TYPE_DEVICE &&
+        !MUTANT(WorkForgetsDevice, "WORK-3", "a work item does not keep its device object");
+}
+
 /* Of both kinds of objects: the driver. */
 static IOP_DRIVER *IopDriverOf(PVOID object) {
     PDEVICE_OBJECT device = object;
@@ -100,7 +105,7 @@ static IOP_DRIVER *IopDriverOf(PVOID object) {
 VOID IopBeginWork(PVOID object) {
     /* Relaxed: whoever begins work knows that the object is there. */
     __atomic_add_fetch(&IopDriverOf(object)->Work, 1, __ATOMIC_RELAXED);
-    if (((PDEVICE_OBJECT)object)->Type == IO_TYPE_DEVICE) {
+    if (IopKeepsDevice(object)) {
         IopReferenceDevice(object);
     }
 }
@@ -114,7 +119,7 @@ static VOID IopDropWork(IOP_DRIVER *driver) {
 
 VOID IopEndWork(PVOID object) {
     IOP_DRIVER *driver = IopDriverOf(object);
-    if (((PDEVICE_OBJECT)object)->Type == IO_TYPE_DEVICE) {
+    if (IopKeepsDevice(object)) {
         IopDereferenceDevice(object);
     }
     IopDropWork(driver);
@@ -122,9 +127,6 @@ VOID IopEndWork(PVOID object) {
 
 /* No routine of the image runs, or is to run, in a worker thread. */
 static VOID IopWaitForWork(IOP_DRIVER *driver) {
-    if (MUTANT(UnloadUnderWork, "WORK-3", "a driver is unloaded while its work items are queued")) {
-        return;
-    }
     IopDropWork(driver);
     KeWaitForSingleObject(&driver->WorkDone, Executive, KernelMode, FALSE, NULL);
     ExWaitForWork((ULONG64)driver->Object.DriverStart, driver->Object.DriverSize);

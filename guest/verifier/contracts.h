@@ -43,7 +43,7 @@
 #define VI_CONTRACT_FREE     8 /* the kind of pool that the first argument lies in decides */
 
 #define VI_CONTRACT_ALLOCATE_2 32 /* the first argument is POOL_FLAGS */
-#define VI_CONTRACT_RESIDENT 16 /* the first argument is not in pageable memory */
+#define VI_CONTRACT_RESIDENT   16 /* the first argument is not in pageable memory */
 
 #define IPI_LEVEL_HERE VECTOR_IRQL(IPI_VECTOR)
 
@@ -70,10 +70,6 @@
     X(IoFreeWorkItem, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                  \
     X(IoQueueWorkItem, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                 \
     X(ExQueueWorkItem, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                 \
-    X(IoInitializeRemoveLockEx, RULE_IO_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                          \
-    X(IoAcquireRemoveLockEx, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                           \
-    X(IoReleaseRemoveLockEx, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                           \
-    X(IoReleaseRemoveLockAndWaitEx, RULE_IO_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                      \
     X(IoAllocateMdl, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                   \
     X(IoFreeMdl, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                       \
     X(IoBuildPartialMdl, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                               \
@@ -111,7 +107,7 @@
     X(KeInitializeQueue, RULE_KERNEL_API, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                 \
     X(KeInsertQueue, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                   \
     X(KeInsertHeadQueue, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                               \
-    X(KeRundownQueue, RULE_KE_APC, PASSIVE_LEVEL, APC_LEVEL, 0, 0)                                            \
+    X(KeRundownQueue, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)\
     X(PsCreateSystemThread, RULE_PS_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                              \
     X(ObReferenceObjectByHandle, RULE_OB_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                         \
     X(ObfReferenceObject, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                              \
@@ -162,5 +158,5 @@
     X(MmUnlockPages, RULE_UNLOCK_PAGES, PASSIVE_LEVEL, DISPATCH_LEVEL, 1, 0)                                  \
     X(MmMapLockedPages, RULE_MAP_PAGES, PASSIVE_LEVEL, DISPATCH_LEVEL, 2, 0)                                  \
     X(MmMapLockedPagesSpecifyCache, RULE_MAP_PAGES_CACHED, PASSIVE_LEVEL, DISPATCH_LEVEL, 2, 0)               \
-    X(MmUnmapLockedPages, RULE_UNMAP_PAGES, PASSIVE_LEVEL, DISPATCH_LEVEL, 2, 0)               
+    X(MmUnmapLockedPages, RULE_UNMAP_PAGES, PASSIVE_LEVEL, DISPATCH_LEVEL, 2, 0)
 /* clang-format on */

@@ -42,8 +42,19 @@ static VOID ViComplainOfRemoveLock(ULONG code, ULONG64 p2, ULONG64 p3, ULONG64 p
     ViReport(DRIVER_VERIFIER_DETECTED_VIOLATION, code, p2, p3, p4, text, &request);
 }
 
+/* PASSIVE_LEVEL only (IrqlIoPassive1), or up to DISPATCH_LEVEL (IrqlKeDispatchLte). */
+static VOID ViCheckRemoveLockIrql(KIRQL most, ULONG64 frame) {
+    KIRQL irql = (KIRQL)__readcr8();
+    if (irql > most) {
+        const char *text = "a routine of remove locks is called at an IRQL that it is not for";
+        ULONG rule = most == PASSIVE_LEVEL ? VI_RULE_IO_PASSIVE : VI_RULE_KE_DISPATCH;
+        ViComplainOfRemoveLock(rule, (ULONG64)text, irql, 0, text, frame);
+    }
+}
+
 static VOID NTAPI ViInitializeRemoveLock(PIO_REMOVE_LOCK Lock, ULONG AllocateTag, ULONG MaxLockedMinutes,
                                          ULONG HighWatermark, ULONG RemlockSize) {
+    ViCheckRemoveLockIrql(PASSIVE_LEVEL, VI_FRAME);
     KIRQL irql = KiAcquireLockAtHigh(&ViRemoveLock);
     VI_REMOVE_LOCK *known = ViFindRemoveLock(Lock);
     VI_REMOVE_LOCK *place = known == NULL ? ViFindRemoveLock(NULL) : NULL;
@@ -64,6 +75,7 @@ NT_VERIFIED(IoInitializeRemoveLockEx, ViInitializeRemoveLock);
 
 static NTSTATUS NTAPI ViAcquireRemoveLock(PIO_REMOVE_LOCK RemoveLock, PVOID Tag, PCSTR File, ULONG Line,
                                           ULONG RemlockSize) {
+    ViCheckRemoveLockIrql(DISPATCH_LEVEL, VI_FRAME);
     NTSTATUS status = IoAcquireRemoveLockEx(RemoveLock, Tag, File, Line, RemlockSize);
     if (NT_SUCCESS(status)) {
         KIRQL irql = KiAcquireLockAtHigh(&ViRemoveLock);
@@ -103,6 +115,7 @@ static BOOLEAN ViTakeTag(PIO_REMOVE_LOCK lock, PVOID tag, PVOID *other) {
 
 static VOID NTAPI ViReleaseRemoveLock(PIO_REMOVE_LOCK RemoveLock, PVOID Tag, ULONG RemlockSize) {
     PVOID other;
+    ViCheckRemoveLockIrql(DISPATCH_LEVEL, VI_FRAME);
     if (!ViTakeTag(RemoveLock, Tag, &other)) {
         ViComplainOfRemoveLock(VI_REMOVE_TAG, (ULONG64)RemoveLock, (ULONG64)Tag, 0,
                                "a remove lock is released with a tag that it was not acquired with", VI_FRAME);
@@ -113,6 +126,7 @@ NT_VERIFIED(IoReleaseRemoveLockEx, ViReleaseRemoveLock);
 
 static VOID NTAPI ViReleaseRemoveLockAndWait(PIO_REMOVE_LOCK RemoveLock, PVOID Tag, ULONG RemlockSize) {
     PVOID other;
+    ViCheckRemoveLockIrql(PASSIVE_LEVEL, VI_FRAME);
     if (!ViTakeTag(RemoveLock, Tag, &other)) {
         ViComplainOfRemoveLock(VI_REMOVE_LAST, (ULONG64)RemoveLock, (ULONG64)Tag, (ULONG64)other,
                                "a device is removed with a tag that its remove lock was not acquired with", VI_FRAME);

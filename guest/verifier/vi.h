@@ -49,6 +49,7 @@ VOID ViException(ULONG code, const ULONG64 *parameters, ULONG64 address, ULONG64
 #define VI_OWNER_ENDED          0x100a  /* thread; here also: lock */
 #define VI_FREED_LOCK           0x100b  /* lock, owner */
 #define VI_RULE_EX_APC          0x20007 /* text, IRQL */
+#define VI_RULE_IO_PASSIVE      0x2000a /* text, IRQL */
 #define VI_RULE_KE_APC          0x2000f /* text, IRQL */
 #define VI_RULE_KE_DISPATCH     0x20011 /* text, IRQL */
 #define VI_RULE_SET_EVENT       0x20016 /* text, IRQL */

@@ -57,13 +57,15 @@ TARGET_CASE("FMX-1", who_waits_has_it_in_turn, "") {
     WORKER worker[WAITERS];
     ExInitializeFastMutex(&Mutex);
     Served = 0;
-    ExAcquireFastMutex(&Mutex);
+    KeEnterCriticalRegion(); /* threads are not made at APC_LEVEL */
+    ExAcquireFastMutexUnsafe(&Mutex);
     for (ULONG i = 0; i < WAITERS; i++) {
         StartWorker(&worker[i], TakesInTurn, (PVOID)(ULONG_PTR)i, ABOVE, ON(CPU_OF(i)));
         WAIT_UNTIL(Waits(worker[i].Thread));
     }
     ASSERT_EQ(Served, 0);
-    ExReleaseFastMutex(&Mutex);
+    ExReleaseFastMutexUnsafe(&Mutex);
+    KeLeaveCriticalRegion();
     for (ULONG i = 0; i < WAITERS; i++) {
         EndWorker(&worker[i]);
         ASSERT_EQ(Order[i], i);
@@ -84,10 +86,12 @@ static VOID NTAPI Tries(PVOID Context) {
 
 TARGET_CASE("FMX-1", a_try_does_not_wait, "") {
     ExInitializeFastMutex(&Mutex);
-    ExAcquireFastMutex(&Mutex);
+    KeEnterCriticalRegion();
+    ExAcquireFastMutexUnsafe(&Mutex);
     EndThread(StartThread(Tries, NULL));
     ASSERT_FALSE(Tried);
-    ExReleaseFastMutex(&Mutex);
+    ExReleaseFastMutexUnsafe(&Mutex);
+    KeLeaveCriticalRegion();
     EndThread(StartThread(Tries, NULL));
     ASSERT_TRUE(Tried);
 }
@@ -192,7 +196,8 @@ static VOID NTAPI ReleasesAnothers(PVOID Context) {
 
 TARGET_CASE("FMX-1", released_by_another_thread, "verifier=on bugcheck=0xc4/0x1004") {
     ExInitializeFastMutex(&Mutex);
-    ExAcquireFastMutex(&Mutex);
+    KeEnterCriticalRegion();
+    ExAcquireFastMutexUnsafe(&Mutex);
     EndThread(StartThread(ReleasesAnothers, NULL));
 }
 

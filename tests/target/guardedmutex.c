@@ -114,10 +114,14 @@ TARGET_CASE("GMX-2", unsafe_forms_enter_no_region, "") {
     KeRaiseIrql(APC_LEVEL, &old);
     KeAcquireGuardedMutexUnsafe(&Mutex);
     ASSERT_FALSE(KeAreApcsDisabled());
+    KeReleaseGuardedMutexUnsafe(&Mutex);
+    KeLowerIrql(old);
+    KeEnterGuardedRegion();
+    KeAcquireGuardedMutexUnsafe(&Mutex);
     EndThread(StartThread(Tries, NULL));
     ASSERT_FALSE(Tried);
     KeReleaseGuardedMutexUnsafe(&Mutex);
-    KeLowerIrql(old);
+    KeLeaveGuardedRegion();
     EndThread(StartThread(Tries, NULL));
     ASSERT_TRUE(Tried);
 }

@@ -200,15 +200,17 @@ static VOID NTAPI SetsPhase(PVOID Context) {
 
 /* IRQL-10: and a thread of higher priority has its CPU. */
 TARGET_CASE("IRQL-10", a_thread_at_apc_level_is_preempted, "") {
-    WORKER worker;
+    HELD held;
     KIRQL old;
     Phase = 0;
+    CloseGate();
+    StartHeld(&held, SetsPhase, NULL, ABOVE, 0);
     KeRaiseIrql(APC_LEVEL, &old);
-    StartWorker(&worker, SetsPhase, NULL, ABOVE, ON(0));
+    OpenGate();
     ASSERT_EQ(Phase, 1);
     ASSERT_EQ(KeGetCurrentIrql(), APC_LEVEL);
     KeLowerIrql(old);
-    EndWorker(&worker);
+    EndHeld(&held);
 }
 
 TARGET_CASE("APC-2", left_without_having_been_entered, "verifier=on bugcheck=0xc4/0x3e") {

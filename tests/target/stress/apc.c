@@ -122,7 +122,7 @@ static VOID SpendTime(RANDOM *numbers) {
 static VOID VisitRegions(TARGET_THREAD *target) {
     RANDOM *numbers = &target->Stress.Numbers;
     HOLD hold[DEPTH];
-    KIRQL old[DEPTH];
+    KIRQL old[DEPTH] = {PASSIVE_LEVEL};
     ULONG depth = Random(numbers, DEPTH + 1);
     for (ULONG i = 0; i < depth; i++) {
         hold[i] = (HOLD)Random(numbers, HOLDS);
