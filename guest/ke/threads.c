@@ -97,6 +97,7 @@ VOID KiThreadBegins(VOID) {
 
 VOID KiExitThread(NTSTATUS status) {
     PKTHREAD thread = KiCurrentThread();
+    KiVerifyThreadEnd();
     KiEndApcs(thread);
     if (thread->Queue != NULL) {
         KiLeaveQueue(thread);
