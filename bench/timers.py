@@ -24,6 +24,7 @@ ARMED = (1, 1000, 100_000)
 _DRIVER = "bench_timers.sys"
 _TICKS_PER_INSTRUCTION = 8
 _RUN_TIMEOUT = 120.0
+_CLOCK_100NS = 2000
 _HOST_PAIRS = 200_000
 _LINEAR = 2.0
 """A structure that is searched would cost a hundred thousand times as much."""
@@ -73,7 +74,7 @@ def timer_rows(plan: Plan) -> list[Row]:
 def _measure(mode: str) -> dict[int, list[float]]:
     """Return what each pair took, by the timers armed: instructions or ns."""
     values: dict[int, list[float]] = {}
-    with Machine(cpus=1, mode=mode, trace_mask=0, verifier=False) as machine:
+    with Machine(cpus=1, mode=mode, trace_mask=0, verifier=False, clock_100ns=_CLOCK_100NS) as machine:
         driver = machine.load(_DRIVER)
         timers = driver.variable("Timers")
         for armed in ARMED:

@@ -21,6 +21,9 @@
 #define KI_WHEEL_LEVELS 6u /* 2^36 ticks: 34 years of the default period */
 #define KI_TIMER_BATCH  8u
 
+/* The wheel's ticks begin shortly before its highest level is full, so that what is rare then happens early, and to every machine. */
+#define KI_WHEEL_START ((1ull << KI_WHEEL_LEVELS * KI_WHEEL_BITS) - 4000)
+
 static LIST_ENTRY KiWheel[KI_WHEEL_LEVELS * KI_WHEEL_SLOTS]; /* level by level */
 static ULONG64 KiWheelUsed[KI_WHEEL_LEVELS];                 /* bit n: slot n holds a timer */
 static LIST_ENTRY KiTimersFar;                               /* beyond the highest level */
@@ -35,6 +38,10 @@ VOID KiInitializeTimers(VOID) {
     }
     InitializeListHead(&KiTimersFar);
     InitializeListHead(&KiTimersAtHand);
+}
+
+static ULONG64 KiWheelNow(VOID) {
+    return KI_WHEEL_START + KiCurrentTick();
 }
 
 /* Slots of a level are all after the wheel's own one there, and before all of the next level. */
@@ -62,10 +69,10 @@ static VOID KiNoteNextTick(VOID) {
 /* The first tick at which interrupt time has reached it: never early, late by less than a period. */
 static ULONG64 KiDueTick(const KTIMER *timer) {
     if (MUTANT(TimerRoundsDown, "TMR-5", "a due time is rounded to the tick before it")) {
-        return timer->DueTime.QuadPart / KiClockPeriod100ns;
+        return KI_WHEEL_START + timer->DueTime.QuadPart / KiClockPeriod100ns;
     }
     ULONG64 whole = timer->DueTime.QuadPart / KiClockPeriod100ns;
-    return whole + (timer->DueTime.QuadPart % KiClockPeriod100ns != 0);
+    return KI_WHEEL_START + whole + (timer->DueTime.QuadPart % KiClockPeriod100ns != 0);
 }
 
 static VOID KiLinkTimer(PKTIMER timer) {
@@ -94,11 +101,11 @@ static VOID KiUnlinkTimer(PKTIMER timer) {
 
 /* Whether the time has come that nothing in the wheel is to be done before. */
 BOOLEAN KiTimersDue(VOID) {
-    return KiCurrentTick() >= __atomic_load_n(&KiNextTick, __ATOMIC_SEQ_CST);
+    return KiWheelNow() >= __atomic_load_n(&KiNextTick, __ATOMIC_SEQ_CST);
 }
 
 static VOID KiArmTimer(PKTIMER timer) {
-    ULONG64 now = KiCurrentTick();
+    ULONG64 now = KiWheelNow();
     if (KiNextTick > now) {
         KiWheelTick = now; /* passes no slot in use */
     }
@@ -108,7 +115,7 @@ static VOID KiArmTimer(PKTIMER timer) {
     KiLinkTimer(timer);
     KiNoteNextTick();
     /* The clock may have ticked since the due time was compared with it, and found nothing to do. */
-    if (KiDueTick(timer) <= KiCurrentTick()) {
+    if (KiDueTick(timer) <= KiWheelNow()) {
         KiRequestDpcInterrupt(KiCurrentPrcb()->Number);
     }
 }
@@ -183,7 +190,10 @@ static BOOLEAN KiTurnWheel(ULONG64 now) {
             list = &KiWheel[level * KI_WHEEL_SLOTS + slot];
         }
         KiWheelTick = next;
-        KiMoveList(&KiTimersAtHand, list);
+        if (list != &KiTimersFar ||
+            !MUTANT(TimerFarStays, "TMR-5", "timers beyond the wheel's highest level stay there")) {
+            KiMoveList(&KiTimersAtHand, list);
+        }
     }
     PKTIMER timer = CONTAINING_RECORD(KiTimersAtHand.Flink, KTIMER, TimerListEntry);
     RemoveEntryList(&timer->TimerListEntry);
@@ -201,7 +211,7 @@ static BOOLEAN KiTurnWheel(ULONG64 now) {
 VOID KiExpireTimers(VOID) {
     while (KiTimersDue()) {
         KIRQL irql = KiLockDispatcher();
-        ULONG64 now = KiCurrentTick();
+        ULONG64 now = KiWheelNow();
         ULONG done = 0;
         while (done < KI_TIMER_BATCH && KiTurnWheel(now)) {
             done++;
