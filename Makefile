@@ -37,12 +37,18 @@ test: build venv ## all tests
 check: build venv ## formatting, lint and types of all sources
 	$(Q)$(MAKE) $(PARALLEL) --keep-going --output-sync check-all
 
-.PHONY: mutants soak-target
+.PHONY: mutants soak-target soak-model
 mutants: build venv ## each rule of the executive broken on purpose: does a case notice?
 	$(Q)$(PYTHON) -m tests.mutants $(if $(ONLY),$(ONLY:%=--only %))
 
 soak-target: build venv ## 100 runs of the target suite, each in another order (RUNS=n)
 	$(Q)$(PYTHON) -m bench.soak_target $(if $(RUNS),--runs $(RUNS))
+
+soak-model: export DIRQL_SOAK_MODEL = $(or $(EXAMPLES),2000)
+soak-model: SEED ?= $(shell date +%s)
+soak-model: build venv ## random operations on the guest and in a plain model (EXAMPLES=n SEED=s)
+	@echo "soak-model: $(DIRQL_SOAK_MODEL) sequences on each machine, SEED=$(SEED)"
+	$(Q)$(PYTHON) -m pytest -q tests/system/model --hypothesis-seed=$(SEED)
 
 .PHONY: bench soak qemu qemu-gdb doctor
 bench: build venv ## measure the numbers of the README, each beside its comparator
