@@ -107,7 +107,7 @@
     X(KeInitializeQueue, RULE_KERNEL_API, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                 \
     X(KeInsertQueue, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                   \
     X(KeInsertHeadQueue, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                               \
-    X(KeRundownQueue, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)\
+    X(KeRundownQueue, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                  \
     X(PsCreateSystemThread, RULE_PS_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                              \
     X(ObReferenceObjectByHandle, RULE_OB_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                         \
     X(ObfReferenceObject, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                              \
