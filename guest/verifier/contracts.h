@@ -86,10 +86,10 @@
     X(KeInitializeDpc, RULE_KERNEL_API, PASSIVE_LEVEL, HIGH_LEVEL, 0, VI_CONTRACT_RESIDENT)                   \
     X(KeInitializeThreadedDpc, RULE_KERNEL_API, PASSIVE_LEVEL, HIGH_LEVEL, 0, VI_CONTRACT_RESIDENT)           \
     X(KeResetEvent, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                    \
-    X(KeSetTimer, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, VI_CONTRACT_RESIDENT)  \
-    X(KeSetTimerEx, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, VI_CONTRACT_RESIDENT)  \
-    X(KeSetCoalescableTimer, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, VI_CONTRACT_RESIDENT)  \
-    X(KeCancelTimer, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, VI_CONTRACT_RESIDENT)  \
+    X(KeSetTimer, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, VI_CONTRACT_RESIDENT)                   \
+    X(KeSetTimerEx, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, VI_CONTRACT_RESIDENT)                 \
+    X(KeSetCoalescableTimer, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, VI_CONTRACT_RESIDENT)        \
+    X(KeCancelTimer, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, VI_CONTRACT_RESIDENT)                \
     X(KeSetPriorityThread, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                             \
     X(KeQueryPriorityThread, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                           \
     X(KeSetBasePriorityThread, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                         \
@@ -102,7 +102,7 @@
     X(KeEnterGuardedRegion, RULE_KE_APC, PASSIVE_LEVEL, APC_LEVEL, 0, 0)                                      \
     X(KeAreApcsDisabled, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                               \
     X(KeAreAllApcsDisabled, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                            \
-    X(KeInsertQueueApc, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, VI_CONTRACT_RESIDENT)  \
+    X(KeInsertQueueApc, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, VI_CONTRACT_RESIDENT)             \
     X(KeRemoveQueueApc, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                \
     X(KeInitializeQueue, RULE_KERNEL_API, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                 \
     X(KeInsertQueue, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                   \
@@ -154,6 +154,27 @@
     X(MmUnlockPagableImageSection, RULE_MM_APC, PASSIVE_LEVEL, APC_LEVEL, 0, 0)                               \
     X(MmPageEntireDriver, RULE_MM_APC, PASSIVE_LEVEL, APC_LEVEL, 0, 0)                                        \
     X(MmResetDriverPaging, RULE_MM_APC, PASSIVE_LEVEL, APC_LEVEL, 0, 0)                                       \
+    X(ExAllocateTimer, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                 \
+    X(ExSetTimer, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                      \
+    X(ExCancelTimer, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                   \
+    X(ExDeleteTimer, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                   \
+    X(ExInitializeNPagedLookasideList, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, VI_CONTRACT_RESIDENT)\
+    X(ExDeleteNPagedLookasideList, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                     \
+    X(ExInitializeLookasideListEx, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                     \
+    X(ExDeleteLookasideListEx, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                         \
+    X(ExFlushLookasideListEx, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                          \
+    X(ExInitializePagedLookasideList, RULE_EX_APC, PASSIVE_LEVEL, APC_LEVEL, 0, 0)                            \
+    X(ExDeletePagedLookasideList, RULE_EX_APC, PASSIVE_LEVEL, APC_LEVEL, 0, 0)                                \
+    X(MmAllocatePagesForMdl, RULE_PAGES_FOR_MDL, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                         \
+    X(MmAllocatePagesForMdlEx, RULE_PAGES_FOR_MDL, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                       \
+    X(MmFreePagesFromMdl, RULE_PAGES_FOR_MDL, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                            \
+    X(MmAllocateContiguousMemory, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                      \
+    X(MmAllocateContiguousMemorySpecifyCache, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)          \
+    X(MmAllocateNonCachedMemory, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                       \
+    X(MmBuildMdlForNonPagedPool, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                       \
+    X(MmFreeContiguousMemory, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                          \
+    X(MmFreeContiguousMemorySpecifyCache, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)              \
+    X(MmFreeNonCachedMemory, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                           \
     X(MmProbeAndLockPages, RULE_LOCK_PAGES, PASSIVE_LEVEL, DISPATCH_LEVEL, 2, 0)                              \
     X(MmUnlockPages, RULE_UNLOCK_PAGES, PASSIVE_LEVEL, DISPATCH_LEVEL, 1, 0)                                  \
     X(MmMapLockedPages, RULE_MAP_PAGES, PASSIVE_LEVEL, DISPATCH_LEVEL, 2, 0)                                  \

@@ -16,6 +16,7 @@ static KMUTEX First;
 static KMUTEX Second;
 static FAST_MUTEX Fast;
 static FAST_MUTEX OtherFast;
+static ERESOURCE Resource;
 static KTIMER Timer;
 static KDPC Dpc;
 static KIRQL Old;
@@ -221,6 +222,25 @@ TARGET_CASE("MUT-1 WAIT-2", a_mutex_among_several_is_owned, "verifier=on bugchec
     KeInitializeMutex(mutex, 0);
     KeWaitForMultipleObjects(2, objects, WaitAll, Executive, KernelMode, FALSE, NULL, NULL);
     ExFreePoolWithTag(mutex, 'sawv');
+}
+
+/* It would wait for itself. */
+TARGET_CASE("ERES-1", a_resource_that_is_shared_is_wanted_alone,
+            "verifier=on bugcheck=0xc4/0x1000 named=!Resource limit=10") {
+    ExInitializeResourceLite(&Resource);
+    KeEnterCriticalRegion();
+    ExAcquireResourceSharedLite(&Resource, TRUE);
+    ExAcquireResourceExclusiveLite(&Resource, TRUE);
+}
+
+TARGET_CASE("ERES-1", a_resource_that_is_shared_is_asked_for_alone, "") {
+    ExInitializeResourceLite(&Resource);
+    KeEnterCriticalRegion();
+    ASSERT_TRUE(ExAcquireResourceSharedLite(&Resource, TRUE));
+    ASSERT_FALSE(ExAcquireResourceExclusiveLite(&Resource, FALSE));
+    ExReleaseResourceLite(&Resource);
+    KeLeaveCriticalRegion();
+    ExDeleteResourceLite(&Resource);
 }
 
 static VOID NTAPI RaisesAndLowers(PVOID Context) {

@@ -23,6 +23,7 @@ ANY_IRQL = {
     *("KeQuerySystemTimePrecise", "KeQueryTickCount", "KeQueryTimeIncrement", "KeQueryUnbiasedInterruptTime"),
     *("KeReadStateEvent", "KeReadStateMutex", "KeReadStateQueue", "KeReadStateSemaphore", "KeReadStateTimer"),
     *("MmGetPhysicalAddress", "MmGetVirtualForPhysical", "MmIsAddressValid", "MmIsNonPagedSystemAddressValid"),
+    "MmSizeOfMdl",
     *("PsGetCurrentThreadId", "IoSizeofWorkItem"),
     *("ExAcquireRundownProtection", "ExAcquireRundownProtectionEx", "ExInitializeRundownProtection"),
     *("ExReInitializeRundownProtection", "ExRundownCompleted"),
