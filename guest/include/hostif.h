@@ -66,6 +66,7 @@ typedef enum _HOST_FRAME_TYPE {
     HostFrameReply = 3,    /* guest: HostMailbox.Reply answers request Sequence */
     HostFrameBugCheck = 4, /* guest: KiBugCheckData is complete; Sequence = bugcheck code */
     HostFrameCall = 5,     /* guest: HostMailbox.Call holds call Sequence */
+    HostFramePageOut = 6,  /* host: all that is pageable goes out now, whatever runs; no answer */
 } HOST_FRAME_TYPE;
 
 typedef struct _HOST_FRAME {
@@ -94,8 +95,9 @@ C_ASSERT(sizeof(HOST_FRAME) == 16);
  * FlushDpcs      answered when every DPC that was queued before has returned
  * Run            [0] address of a VOID routine(PVOID), [1] its argument: runs it at PASSIVE_LEVEL in a thread of its own on
  *                the boot CPU
- *                -> [0] RUN_LEFTOVER: what it left behind, [1], [2] how much there was before and after
+ *                -> [0] RUN_LEFTOVER: what it left behind, [1], [2] how much there was before and after, [3] its pool tag
  * SetSystemTime  [0] system time in 100 ns since 1601 (UTC) -> [0] what it was
+ * PageOut        [0] address, [1] bytes of what is to be put out as far as it is pageable; 0, 0: all -> [0] pages put out
  * Verifier       [0] 1: on, 0: off -> [0] what it was. Nothing of a driver runs meanwhile
  * Idle           [0] PAUSE instructions to execute before asking again (rendezvous transport)
  */
@@ -112,13 +114,14 @@ typedef enum _HOST_REQUEST_CODE {
     HostRequestRun = 10,
     HostRequestVerifier = 11,
     HostRequestSetSystemTime = 12,
+    HostRequestPageOut = 13,
 } HOST_REQUEST_CODE;
 
 /* What a routine of HostRequestRun left behind that it had not found. */
 typedef enum _RUN_LEFTOVER {
     RunLeftNothing = 0,
     RunLeftIrql = 1,       /* [1] is PASSIVE_LEVEL, [2] the IRQL that it returned at */
-    RunLeftPool = 2,       /* blocks of pool allocated */
+    RunLeftPool = 2,       /* blocks of pool allocated with the tag [3] */
     RunLeftInterrupts = 3, /* interrupt objects connected */
     RunLeftVectors = 4,    /* vectors allocated */
     RunLeftWork = 5,       /* [1] is 0, [2] the number of a CPU that still runs what it started there */

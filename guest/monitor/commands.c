@@ -4,6 +4,7 @@
 
 #include "monitor.h"
 
+#include "../ex/ex.h"
 #include "../hal/hal.h"
 #include "../ke/dispatcher.h"
 #include "../ldr/ldr.h"
@@ -158,6 +159,22 @@ static VOID CommandTrace(const char *arguments) {
     }
 }
 
+static VOID CommandPool(const char *arguments) {
+    UNREFERENCED_PARAMETER(arguments);
+    EX_POOL_TAG tag;
+    ConsolePrint("tag   pool      allocated        freed       in use        bytes\n");
+    for (ULONG i = 0; ExQueryPoolTag(i, &tag); i++) {
+        for (ULONG kind = 0; kind < RTL_NUMBER_OF(tag.Pool); kind++) {
+            if (tag.Pool[kind].Allocations != 0) {
+                ConsolePrint("%-4.4s  %-8s %10I64u %12I64u %12I64u %12I64u\n",
+                             tag.Tag == 0 ? "all " : (const char *)&tag.Tag, kind == 0 ? "nonpaged" : "paged",
+                             tag.Pool[kind].Allocations, tag.Pool[kind].Frees,
+                             tag.Pool[kind].Allocations - tag.Pool[kind].Frees, tag.Pool[kind].Bytes);
+            }
+        }
+    }
+}
+
 static VOID CommandImages(const char *arguments) {
     UNREFERENCED_PARAMETER(arguments);
     ConsolePrint("base                  size  image\n");
@@ -184,6 +201,7 @@ static const CONSOLE_COMMAND ConsoleCommands[] = {
     {"run", "run NAME [COUNT]: an exercise; without a name, lists them", CommandRun},
     {"trace", "trace on | off: records events; without a word, shows the rings", CommandTrace},
     {"images", "loaded drivers", CommandImages},
+    {"pool", "pool by tag", CommandPool},
     {"quit", "ends the machine", CommandQuit},
 };
 

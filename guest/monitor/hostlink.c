@@ -34,6 +34,17 @@ static BOOLEAN HostFrameIsGood(const HOST_FRAME *frame) {
     return frame->Magic == HOST_FRAME_MAGIC && frame->Crc == RtlpCrc32(frame, FIELD_OFFSET(HOST_FRAME, Crc));
 }
 
+static KDPC HostPageOutDpc;
+
+/* A DPC, so that it comes while a case runs: pages go out at DISPATCH_LEVEL as well. */
+static VOID NTAPI HostPageOut(PKDPC dpc, PVOID context, PVOID argument1, PVOID argument2) {
+    UNREFERENCED_PARAMETER(dpc);
+    UNREFERENCED_PARAMETER(context);
+    UNREFERENCED_PARAMETER(argument1);
+    UNREFERENCED_PARAMETER(argument2);
+    MiPageOut(0, 0);
+}
+
 /* COM2's interrupt, at CONSOLE_LEVEL on the boot CPU. Bytes that start no good frame are passed over one at a time. */
 static VOID HostLinkInterrupt(KI_TRAP_FRAME *trap, PVOID context) {
     UCHAR byte;
@@ -50,6 +61,8 @@ static VOID HostLinkInterrupt(KI_TRAP_FRAME *trap, PVOID context) {
             if (frame.Type == HostFrameRequest) {
                 HostPendingSequence = frame.Sequence;
                 MonitorHostArrived();
+            } else if (frame.Type == HostFramePageOut) {
+                KeInsertQueueDpc(&HostPageOutDpc, NULL, NULL);
             }
             HostIncoming.Count = 0;
         } else {
@@ -73,6 +86,7 @@ VOID HostLinkInitialize(VOID) {
         }
         RendezvousRegister = MiMapDevice(function->Bar[0].Base, sizeof(ULONG));
     }
+    KeInitializeDpc(&HostPageOutDpc, HostPageOut, NULL);
     uart_initialize(UART_COM2, UART_FIFO_ON_14);
     KiConnectVector(HOST_VECTOR, HostLinkInterrupt, NULL, FALSE);
     ioapic_route(UART_COM2_PIN, HOST_VECTOR, KiPcr[0].Prcb.ApicId, FALSE);

@@ -110,6 +110,9 @@ VOID HostExecute(const HOST_REQUEST *request, HOST_REPLY *reply) {
     case HostRequestSetSystemTime:
         reply->Value[0] = DirqlSetSystemTime(request->Argument[0]);
         break;
+    case HostRequestPageOut:
+        reply->Value[0] = MiPageOut(request->Argument[0], request->Argument[1]);
+        break;
     case HostRequestVerifier:
         reply->Value[0] = VfEnable(request->Argument[0] != 0);
         break;

@@ -16,7 +16,6 @@ typedef struct _RUN_INVENTORY {
     ULONG64 Threads;    /* begun and not ended */
     ULONG64 Timers;     /* set */
     ULONG64 Handles;    /* open */
-    ULONG64 Pool;       /* blocks allocated */
 } RUN_INVENTORY;
 
 typedef struct _RUN_CALL {
@@ -44,7 +43,6 @@ static RUN_INVENTORY RunTakeInventory(VOID) {
         .Threads = KiThreadCount,
         .Timers = KiTimerCount,
         .Handles = ObCountHandles(),
-        .Pool = ExCountPoolBlocks(),
     };
     return inventory;
 }
@@ -54,6 +52,28 @@ static VOID RunReport(HOST_REPLY *reply, RUN_LEFTOVER what, ULONG64 before, ULON
         reply->Value[0] = what;
         reply->Value[1] = before;
         reply->Value[2] = after;
+    }
+}
+
+static ULONG64 RunPoolBefore[EX_POOL_TAGS]; /* one request is served at a time */
+
+static ULONG64 RunBlocksOf(const EX_POOL_TAG *tag) {
+    return tag->Pool[0].Allocations + tag->Pool[1].Allocations - tag->Pool[0].Frees - tag->Pool[1].Frees;
+}
+
+static VOID RunCountPool(VOID) {
+    EX_POOL_TAG tag;
+    for (ULONG i = 0; ExQueryPoolTag(i, &tag); i++) {
+        RunPoolBefore[i] = RunBlocksOf(&tag);
+    }
+}
+
+/* Tag by tag: one that has a block more is not made up for by another that has one less. */
+static VOID RunComparePool(HOST_REPLY *reply) {
+    EX_POOL_TAG tag;
+    for (ULONG i = 0; ExQueryPoolTag(i, &tag) && reply->Value[0] == RunLeftNothing; i++) {
+        RunReport(reply, RunLeftPool, RunPoolBefore[i], RunBlocksOf(&tag));
+        reply->Value[3] = tag.Tag;
     }
 }
 
@@ -84,6 +104,7 @@ static NTSTATUS RunInThread(RUN_CALL *call) {
 VOID HostRun(const HOST_REQUEST *request, HOST_REPLY *reply) {
     RUN_CALL call = {.Routine = (VOID(NTAPI *)(PVOID))request->Argument[0], .Argument = (PVOID)request->Argument[1]};
     RUN_INVENTORY before = RunTakeInventory();
+    RunCountPool();
     reply->Status = RunInThread(&call);
     RunReport(reply, RunLeftIrql, PASSIVE_LEVEL, call.Irql);
     RunReport(reply, RunLeftMutexes, 0, call.Mutexes);
@@ -106,5 +127,5 @@ VOID HostRun(const HOST_REQUEST *request, HOST_REPLY *reply) {
     RunReport(reply, RunLeftThreads, before.Threads, after.Threads);
     RunReport(reply, RunLeftTimers, before.Timers, after.Timers);
     RunReport(reply, RunLeftHandles, before.Handles, after.Handles);
-    RunReport(reply, RunLeftPool, before.Pool, after.Pool);
+    RunComparePool(reply);
 }

@@ -103,11 +103,13 @@ class Leftover:
             `Threads`, `Timers`, `Handles`, `Mutexes`.
         before: how much there was before (IRQL: what it had to be).
         after: how much there is now (Work: a CPU that still runs).
+        tag: the pool tag that it is about (Pool).
     """
 
     kind: str
     before: int
     after: int
+    tag: str = ""
 
     def __bool__(self) -> bool:
         """Whether there is anything."""
@@ -118,7 +120,7 @@ class Leftover:
         return {
             "Nothing": "nothing",
             "Irql": f"it returned at IRQL {self.after}, not PASSIVE_LEVEL",
-            "Pool": f"{self.after - self.before:+d} blocks of pool",
+            "Pool": f"{self.after - self.before:+d} blocks of pool with the tag '{self.tag}'",
             "Interrupts": f"{self.after - self.before:+d} connected interrupt objects",
             "Vectors": f"{self.after - self.before:+d} allocated vectors",
             "Work": f"CPU {self.after} still runs what it was given",

@@ -198,10 +198,37 @@ class Machine:
         Raises:
             GuestError, MachineLost: it did not return.
         """
-        kind, before, after, *_ = self.link.request("Run", address, argument, what=what, timeout=timeout)
+        kind, before, after, tag, *_ = self.link.request("Run", address, argument, what=what, timeout=timeout)
         kinds = self.kernel.debug.enumeration("RUN_LEFTOVER")
         name = next(name for name, value in kinds.items() if value == kind)
-        return Leftover(name.removeprefix("RunLeft"), before, after)
+        text = (tag & 0xFFFF_FFFF).to_bytes(4, "little").decode("latin-1") if name == "RunLeftPool" else ""
+        return Leftover(name.removeprefix("RunLeft"), before, after, text)
+
+    def page_out(self, address: int = 0, size: int = 0, timeout: float | Deadline = DEFAULT_TIMEOUT) -> int:
+        """Put out what is pageable in a part of the guest's memory while it serves requests.
+
+        Args:
+            address: where the part begins; 0: all memory.
+            size: bytes.
+            timeout: seconds, or a deadline.
+
+        Returns:
+            How many pages went out.
+        """
+        return self.link.request("PageOut", address, size, what="pages to go out", timeout=timeout)[0]
+
+    def page_out_now(self, timeout: float | Deadline = DEFAULT_TIMEOUT) -> None:
+        """Put out all that is pageable as soon as the boot CPU may run DPCs, whatever runs there; not in `icount`.
+
+        Args:
+            timeout: seconds for the word of it to leave, or a deadline.
+
+        Raises:
+            UsageError: the machine runs in virtual time, where only the guest itself can say when (DirqlPageOut).
+        """
+        if self.rendezvous is not None:
+            raise UsageError("icount: pages go out when the guest asks, or between requests (Machine.page_out)")
+        self.link.notify("PageOut", timeout)
 
     def set_verifier(self, *, on: bool, timeout: float | Deadline = DEFAULT_TIMEOUT) -> bool:
         """Turn the guest's verifier on or off; nothing of a driver may run meanwhile.

@@ -159,6 +159,15 @@ class HostLink:
             self._live.frames.send(encode_frame(self._types["HostFrameRequest"], self._sequence), deadline)
         return self._sequence
 
+    def notify(self, kind: str, timeout: float | Deadline) -> None:
+        """Send a frame that has no answer.
+
+        Args:
+            kind: its type without `HostFrame`.
+            timeout: for it to leave.
+        """
+        self._live.frames.send(encode_frame(self._types[f"HostFrame{kind}"], 0), Deadline.of(timeout))
+
     def replied(self, sequence: int) -> bool:
         """Whether the answer to a request is there."""
         return self._reply.get("Sequence") == sequence

@@ -40,7 +40,7 @@ def test_a_clean_routine_leaves_nothing_and_gets_its_argument(driver: Driver) ->
 @pytest.mark.parametrize(
     ("routine", "kind", "difference", "words"),
     [
-        ("RunLeavePool", "Pool", 2, "+2 blocks of pool"),
+        ("RunLeavePool", "Pool", 2, "+2 blocks of pool with the tag 'Leak'"),
         ("RunLeaveIrql", "Irql", 7, "it returned at IRQL 7, not PASSIVE_LEVEL"),
         ("RunLeaveVector", "Vectors", 1, "+1 allocated vectors"),
         ("RunLeaveInterrupt", "Interrupts", 1, "+1 connected interrupt objects"),
