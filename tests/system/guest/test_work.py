@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A driver is not unloaded under its work (WORK-3): what its DriverUnload still queued runs while its image is there."""
+"""A driver is not unloaded under its work (WORK-3): what its DriverUnload still queued runs while it is there."""
 
 from __future__ import annotations
 
