@@ -33,6 +33,7 @@ BENCHMARKS: dict[str, tuple[str, Callable[[Effort], int]]] = {
     "primitives": ("bench.primitives:primitive_rows", lambda _: 3),
     "timers": ("bench.timers:timer_rows", lambda _: 3),
     "threads": ("bench.threads:thread_rows", lambda _: 3),
+    "pool": ("bench.pool:pool_rows", lambda _: 5),
     "handoff": ("bench.handoff:handoff_rows", lambda _: 7),
     "suite": ("bench.suite:suite_rows", lambda effort: effort.suites),
     "memory": ("bench.footprint:memory_rows", lambda effort: effort.footprints),
