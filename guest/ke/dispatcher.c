@@ -12,7 +12,9 @@ static BOOLEAN KiTryDispatcher(VOID) {
     KSPIN_LOCK expected = 0;
     /* Acquire: pairs with the store in KiFreeDispatcher. */
     return __atomic_compare_exchange_n(&KiDispatcherLock, &expected, (KSPIN_LOCK)KiCurrentPrcb(), FALSE,
-                                       __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+                                       __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)
+        ? TRUE
+        : FALSE;
 }
 
 VOID KiTakeDispatcher(VOID) {

@@ -74,7 +74,7 @@ KiBlock(PKTHREAD thread,
 VOID KiPark(VOID);
 VOID KiUnpark(PKTHREAD thread, KPRIORITY increment); /* <= DISPATCH_LEVEL, lock not held */
 
-/* ke/scheduler.c */
+/* ke/ready.c, ke/scheduler.c, ke/reschedule.c */
 VOID KiReadyThread(PKTHREAD thread); /* in no list: finds it a CPU */
 VOID KiSwapThread(
     PKPRCB prcb); /* the current thread is where it belongs: runs the next one; returns when it runs again */

@@ -29,7 +29,7 @@ C_ASSERT(FIELD_OFFSET(KTHREAD, StackPointer) == KI_THREAD_STACK_POINTER);
 
 extern const UCHAR KiThreadEntry[];
 
-LIST_ENTRY KiAllThreads = {&KiAllThreads, &KiAllThreads};
+LIST_ENTRY KiAllThreads; /* KiInitializeScheduler makes it an empty list */
 ULONG KiThreadCount;
 volatile LONG KiThreadsEnding;
 KTHREAD KiIdleThreads[MAXIMUM_CPUS];

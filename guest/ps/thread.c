@@ -5,6 +5,7 @@
 #include "../ex/worker.h"
 #include "../ob/ob.h"
 
+/* NOLINTNEXTLINE(misc-static-initialization-cycle): an address is a constant in C */
 static OBJECT_TYPE PspThreadType = {&PspThreadType, "Thread", 'erhT', NULL};
 NT_EXPORT_AS(&PspThreadType, PsThreadType);
 
