@@ -16,7 +16,3 @@ typedef struct _EX_POOL_TAG {
 
 #define EX_POOL_TAGS 256
 BOOLEAN ExQueryPoolTag(ULONG index, EX_POOL_TAG *tag); /* FALSE: there are no more */
-ULONG64 ExCountPoolBlocks(VOID);                       /* blocks that are allocated now */
-
-/* ex/pool.c. Any IRQL. */
-BOOLEAN ExIsPagedPool(PVOID address);

@@ -115,10 +115,6 @@ static PVOID ExpAllocate(ULONG type, ULONG64 bytes, ULONG tag, BOOLEAN raise) {
     return data == NULL ? ExpNoMemory(raise) : data;
 }
 
-BOOLEAN ExIsPagedPool(PVOID address) {
-    return (ULONG64)address >= MI_PAGED_BASE && (ULONG64)address < MI_KERNEL_BASE;
-}
-
 static VOID ExpFreeSmall(POOL_HEADER *header, ULONG tag, BOOLEAN any_tag) {
     ULONG64 data = (ULONG64)(header + 1);
     if (header->Seal != ExpSeal(header, POOL_LIVE)) {

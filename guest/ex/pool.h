@@ -22,7 +22,6 @@ typedef enum _EXP_KIND {
 /* ex/poolsmall.c: blocks of fixed sizes, from a CPU's own stock where it has any. */
 #define EXP_LARGEST_BLOCK 4096
 ULONG ExpBlockClass(ULONG64 bytes); /* bytes <= EXP_LARGEST_BLOCK */
-ULONG64 ExpBlockSize(ULONG block_class);
 /* slot: the tag to count it under, EXP_NO_TAG for none; bytes: that are counted. NULL: no memory. */
 PVOID ExpTakeBlock(EXP_KIND kind, ULONG block_class, ULONG slot, ULONG64 bytes);
 VOID ExpGiveBlock(EXP_KIND kind, ULONG block_class, PVOID block, ULONG slot, ULONG64 bytes);

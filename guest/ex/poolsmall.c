@@ -55,10 +55,6 @@ ULONG ExpBlockClass(ULONG64 bytes) {
     return block_class;
 }
 
-ULONG64 ExpBlockSize(ULONG block_class) {
-    return ExpSizes[block_class];
-}
-
 EXP_TAG_COUNTS *ExpTagCountsOf(ULONG cpu) {
     EXP_CPU *own = __atomic_load_n(&ExpCpus[cpu], __ATOMIC_ACQUIRE);
     return own == NULL ? NULL : &own->Tags;

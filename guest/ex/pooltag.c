@@ -43,12 +43,3 @@ BOOLEAN ExQueryPoolTag(ULONG index, EX_POOL_TAG *tag) {
     }
     return TRUE;
 }
-
-ULONG64 ExCountPoolBlocks(VOID) {
-    ULONG64 blocks = 0;
-    EX_POOL_TAG tag;
-    for (ULONG i = 0; ExQueryPoolTag(i, &tag); i++) {
-        blocks += tag.Pool[0].Allocations - tag.Pool[0].Frees + tag.Pool[1].Allocations - tag.Pool[1].Frees;
-    }
-    return blocks;
-}

@@ -89,19 +89,25 @@ def pages_accounted(machine: Machine) -> int:
     return kernel_word(machine, "MiFreeCount") + table_pages(machine)
 
 
-def free_pool(machine: Machine) -> list[int]:
-    """Return how many free blocks there are of each size of pool."""
-    memory = machine.memory
-    layout = machine.kernel.debug.structure("POOL_FREE_BLOCK")
-    address, size = machine.kernel.symbols["ExpFreeBlocks"]
-    lengths = []
-    for at in range(address, address + size, 8):
-        block, length = memory.load64(at), 0
-        while block:
-            length += 1
-            block = memory.load64(block + layout.field("Next").offset)
-        lengths.append(length)
-    return lengths
+def pool_in_use(machine: Machine) -> dict[str, int]:
+    """Return how many blocks of pool are allocated, by tag, from what each CPU has counted."""
+    memory, debug = machine.memory, machine.kernel.debug
+    count = debug.structure("EXP_COUNT")
+    counts = debug.structure("EXP_CPU").field("Tags").offset
+    tags, size = machine.kernel.symbols["ExpTags"]
+    cpus = [memory.load64(machine.kernel.symbols["ExpCpus"][0] + cpu * 8) for cpu in range(machine.cpus)]
+    blocks: dict[str, int] = {}
+    for slot in range(size // 4):
+        tag = memory.load64(tags + slot // 2 * 8) >> slot % 2 * 32 & 0xFFFF_FFFF
+        used = 0
+        for own in filter(None, cpus):
+            for kind in range(2):
+                at = own + counts + (slot * 2 + kind) * count.size
+                used += memory.load64(at + count.field("Allocations").offset)
+                used -= memory.load64(at + count.field("Frees").offset)
+        if used:
+            blocks[tag.to_bytes(4, "little").decode("latin-1")] = used
+    return blocks
 
 
 def source_line(name: str, marker: str) -> str:

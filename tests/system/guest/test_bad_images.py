@@ -16,7 +16,7 @@ from dirql.devices.ivshmem import Doorbell
 from dirql.errors import BuildError, GuestBugCheck, GuestError, GuestHang, GuestRequestError, UsageError
 from dirql.guest import artifacts
 from dirql.machine import Machine
-from tests.system.guest.support import TIMEOUT, free_pool, pages_accounted
+from tests.system.guest.support import TIMEOUT, pages_accounted, pool_in_use
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -235,11 +235,11 @@ def test_an_image_larger_than_memory(machine: Machine) -> None:
 def test_driver_entry_that_fails_leaves_nothing(machine: Machine) -> None:
     with pytest.raises(UsageError, match=r"refuse\.sys: DriverEntry returned STATUS_DEVICE_CONFIGURATION_ERROR"):
         machine.load("refuse.sys")
-    pages, pool = pages_accounted(machine), free_pool(machine)
+    pages, pool = pages_accounted(machine), pool_in_use(machine)
     for _ in range(20):
         with pytest.raises(UsageError):
             machine.load("refuse.sys")
-    assert (pages_accounted(machine), free_pool(machine)) == (pages, pool)
+    assert (pages_accounted(machine), pool_in_use(machine)) == (pages, pool)
     machine.session.console.expect(r"refuse: \\Driver\\refuse\r\n", TIMEOUT)
 
 
@@ -264,11 +264,11 @@ def test_loading_and_unloading_leaks_nothing(machine: Machine) -> None:
         driver.unload()
 
     cycle()
-    pages, pool = pages_accounted(machine), free_pool(machine)
+    pages, pool = pages_accounted(machine), pool_in_use(machine)
     for _ in range(50):
         cycle()
     assert pages_accounted(machine) == pages
-    assert free_pool(machine) == pool
+    assert pool_in_use(machine) == pool
 
 
 @PROPERTY
