@@ -162,7 +162,7 @@ static inline VOID StartTimedWaiter(WAITER *Waiter, PVOID Object, LONGLONG Time,
     if (Priority > CASE_PRIORITY && Cpu == 0) {
         ASSERT_TRUE(Waits(Waiter->Worker.Thread));
     } else if (Cpu != 0) {
-        WAIT_UNTIL(Waits(Waiter->Worker.Thread));
+        WAIT_UNTIL(Waiter->Order != 0 || Waits(Waiter->Worker.Thread)); /* a short timeout may be over already */
     }
 }
 

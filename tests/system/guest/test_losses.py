@@ -20,11 +20,12 @@ def test_a_hang_in_driver_entry_names_the_loop() -> None:
         with pytest.raises(GuestHang, match=r"waited 0\.5 s for hang\.sys to load, which did not come") as caught:
             machine.load("hang.sys", timeout=0.5)
         first, second = caught.value.cpus
-        assert first.where.startswith("hang.sys!HangForEver+")
-        assert "(tests/drivers/hang.c:" in first.where
-        assert first.stack[0].startswith("hang.sys!DriverEntry+")
+        frames = (first.where, *first.stack)  # a clock interrupt may lie above the loop
+        (loop,) = [at for at, frame in enumerate(frames) if frame.startswith("hang.sys!HangForEver+")]
+        assert "(tests/drivers/hang.c:" in frames[loop]
+        assert frames[loop + 1].startswith("hang.sys!DriverEntry+")
         assert "halted" in second.where
-        assert "cpu 0: IRQL  0, hang.sys!HangForEver+" in str(caught.value)
+        assert "hang.sys!HangForEver+" in str(caught.value)
         machine.reset()
         assert machine.load("doorbell.sys").base
         machine.link.request("Ping")
@@ -35,7 +36,8 @@ def test_a_driver_from_anywhere_has_its_symbols(tmp_path: Path) -> None:
     copy.write_bytes(artifacts.driver("hang.sys").read_bytes())
     with Machine(cpus=1) as machine, pytest.raises(GuestHang) as caught:
         machine.load(copy, timeout=0.5)
-    assert "!HangForEver+" in caught.value.cpus[0].where
+    cpu = caught.value.cpus[0]
+    assert any("!HangForEver+" in frame for frame in (cpu.where, *cpu.stack))
 
 
 def test_qemu_killed_in_the_middle_of_a_request() -> None:
