@@ -80,7 +80,8 @@ def test_what_is_left_behind_fails_the_case(runner: CaseRunner, machine: TargetC
     run(runner, "passes", machine)
     resets = runner.resets
     result = run(runner, "leaves_pool", machine)
-    assert (result.kind, result.text.splitlines()[0]) == ("leftover", "it left something behind: +1 blocks of pool")
+    words = "it left something behind: +1 blocks of pool with the tag 'Demo'"
+    assert (result.kind, result.text.splitlines()[0]) == ("leftover", words)
     assert runner.resets == resets + 1
 
 
