@@ -36,7 +36,7 @@ static VOID NTAPI ThreadsBackward(PVOID Context) {
 
 static VOID NTAPI ThreadsPatient(PVOID Context) {
     UNREFERENCED_PARAMETER(Context);
-    LARGE_INTEGER hours = {.QuadPart = -36000000000ll * 100};
+    LARGE_INTEGER hours = {.QuadPart = -36000000000LL * 100};
     KeWaitForSingleObject(&ThreadsNever, Executive, KernelMode, FALSE, &hours);
 }
 

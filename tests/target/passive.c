@@ -98,7 +98,7 @@ TARGET_CASE("INT-9 SYN-3", what_synchronises_waits_for_the_event, "") {
     ASSERT_EQ(Connect(&interrupt, TellAndWait, FREE_VECTOR, Latched), STATUS_SUCCESS);
     DirqlInterrupt(0, FREE_VECTOR);
     Await(&Came);
-    ASSERT_EQ(PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, NULL, NULL, NULL, SynchroniseThread, &interrupt),
+    ASSERT_EQ(PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, NULL, NULL, NULL, SynchroniseThread, (PVOID)&interrupt),
               STATUS_SUCCESS);
     ASSERT_EQ(ObReferenceObjectByHandle(handle, THREAD_ALL_ACCESS, NULL, KernelMode, &thread, NULL), STATUS_SUCCESS);
     LARGE_INTEGER ticks = {.QuadPart = -3 * (LONGLONG)KeQueryTimeIncrement()};
@@ -147,7 +147,6 @@ TARGET_CASE("INT-9 INT-12", a_level_line_is_held_until_the_routine_has_run, "") 
     }
     IoDisconnectInterrupt(interrupt);
 }
-
 
 static BOOLEAN NTAPI Count(PKINTERRUPT Interrupt, PVOID ServiceContext) {
     UNREFERENCED_PARAMETER(Interrupt);
