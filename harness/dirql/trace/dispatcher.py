@@ -75,6 +75,7 @@ class Dispatcher:
         self._waiting: dict[int, list[Wait]] = defaultdict(list)
         self._cause: dict[int, Release] = {}
         self._left: dict[int, int] = {}
+        self._switched: set[int] = set()
         self._expiring: dict[int, tuple[int, int]] = {}
         self._exiting: dict[int, tuple[Life, int]] = {}
         self._candidates: dict[int, dict[int, Readiness]] = defaultdict(dict)
@@ -171,7 +172,8 @@ class Dispatcher:
         exiting = self._exiting.pop(cpu, None)
         if exiting is not None and exiting[0] is old:
             self.odd.unsignaled.append((exiting[1], at))
-        self._leave(old, left_as, at)
+        self._leave(old, left_as, at, known=cpu in self._switched)
+        self._switched.add(cpu)
         if new.left_for_good >= 0:
             self.odd.ran_ended.append((new.exited if new.exited >= 0 else new.left_for_good, at))
         if id(new) in self._left:
@@ -190,13 +192,22 @@ class Dispatcher:
             if ready.priority > priority:
                 self._doubts.append((ready, at))
 
-    def _leave(self, old: Life, left_as: int, at: int) -> None:
+    def _leave(self, old: Life, left_as: int, at: int, *, known: bool) -> None:
+        """Note what the thread that gave a CPU away does now.
+
+        Args:
+            old: the thread.
+            left_as: its KI_THREAD_STATE.
+            at: the ThreadSwitch.
+            known: a record of this trace said that it had the CPU; before the first one who did is only a conclusion.
+        """
         if left_as == TERMINATED:
             old.left_for_good = at
             old.enter(None, at, -1)
         elif left_as == WAITING:
             old.enter(State.WAITING, at, -1)
-            self._left[id(old)] = at
+            if known:
+                self._left[id(old)] = at
         else:
             old.enter(State.READY, at, -1)
 
