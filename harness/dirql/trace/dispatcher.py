@@ -75,7 +75,6 @@ class Dispatcher:
         self._waiting: dict[int, list[Wait]] = defaultdict(list)
         self._cause: dict[int, Release] = {}
         self._left: dict[int, int] = {}
-        self._switched: set[int] = set()
         self._expiring: dict[int, tuple[int, int]] = {}
         self._exiting: dict[int, tuple[Life, int]] = {}
         self._candidates: dict[int, dict[int, Readiness]] = defaultdict(dict)
@@ -85,12 +84,17 @@ class Dispatcher:
     def _walk(self, history: History) -> None:
         trace, threads = history.trace, history.threads
         spells = threads.spells
+        before = trace.meta.quiet.threads if trace.meta.quiet is not None else ()
         for begin, cpu, number in zip(spells.begin.tolist(), spells.cpu.tolist(), spells.thread.tolist(), strict=True):
-            if cpu not in self._running:
-                life = self._life(int(threads.address[number]))
-                self._running[cpu] = life
-                if not trace.are(np.array([begin]), "ThreadSwitch")[0]:
-                    life.enter(State.RUNNING, begin, cpu)
+            if cpu in self._running:
+                continue
+            if trace.are(np.array([begin]), "ThreadSwitch")[
+                0
+            ]:  # its first record: it names who comes, not who was there
+                self._running[cpu] = self._life(before[cpu] if cpu < len(before) else 0)
+            else:
+                self._running[cpu] = self._life(int(threads.address[number]))
+                self._running[cpu].enter(State.RUNNING, begin, cpu)
         index = trace.where(*EVENTS) if threads.switched or len(trace.where("Signal")) else trace.where("Signal")
         acts = {
             trace.meta.events.numbers[name]: getattr(self, f"_{name}") for name in EVENTS if name in trace.meta.events
@@ -172,8 +176,7 @@ class Dispatcher:
         exiting = self._exiting.pop(cpu, None)
         if exiting is not None and exiting[0] is old:
             self.odd.unsignaled.append((exiting[1], at))
-        self._leave(old, left_as, at, known=cpu in self._switched)
-        self._switched.add(cpu)
+        self._leave(old, left_as, at)
         if new.left_for_good >= 0:
             self.odd.ran_ended.append((new.exited if new.exited >= 0 else new.left_for_good, at))
         if id(new) in self._left:
@@ -192,22 +195,13 @@ class Dispatcher:
             if ready.priority > priority:
                 self._doubts.append((ready, at))
 
-    def _leave(self, old: Life, left_as: int, at: int, *, known: bool) -> None:
-        """Note what the thread that gave a CPU away does now.
-
-        Args:
-            old: the thread.
-            left_as: its KI_THREAD_STATE.
-            at: the ThreadSwitch.
-            known: a record of this trace said that it had the CPU; before the first one who did is only a conclusion.
-        """
+    def _leave(self, old: Life, left_as: int, at: int) -> None:
         if left_as == TERMINATED:
             old.left_for_good = at
             old.enter(None, at, -1)
         elif left_as == WAITING:
             old.enter(State.WAITING, at, -1)
-            if known:
-                self._left[id(old)] = at
+            self._left[id(old)] = at
         else:
             old.enter(State.READY, at, -1)
 

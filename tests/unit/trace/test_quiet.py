@@ -87,6 +87,26 @@ def test_interrupt_that_was_being_served_when_the_part_began_is_none() -> None:
     assert judge(build(rows, 1, quiet=QuietStart()))["IRQL-6"].status is not Status.VIOLATED
 
 
+@pytest.mark.parametrize(("ready", "status"), [(True, Status.OK), (False, Status.VIOLATED)])
+def test_a_part_that_begins_with_a_switch_knows_who_was_switched_out(*, ready: bool, status: Status) -> None:
+    idle, waiter = 0x6000, 0x7000
+    made = [Row(25, 0, "ThreadReady", 2, waiter, 0 | 8 << 8 | 1 << 16)] if ready else []
+    rows = [
+        Row(10, 0, "ThreadSwitch", 2, idle, 4 | 8 << 8 | 0 << 16),  # the waiter's wait began before the part
+        Row(20, 0, "IdleEnter", 0),
+        *made,
+        Row(30, 0, "ThreadSwitch", 2, waiter, 1 | 0 << 8 | 8 << 16),
+        Row(40, 0, "ThreadSwitch", 2, idle, 4 | 8 << 8 | 0 << 16),
+    ]
+    verdict = judge(build(rows, 1, quiet=QuietStart(threads=(waiter,))))["THR-RUN"]
+    assert verdict.status is status
+    assert [violation.text for violation in verdict.violations] == (
+        []
+        if ready
+        else [f"CPU 0 was given the thread {waiter:#x}, which waited since CPU 0 left it and was not made ready"]
+    )
+
+
 def test_meta_keeps_it() -> None:
     quiet = QuietStart.after(RUN.trace())
     meta = make_meta(3, quiet=quiet)
