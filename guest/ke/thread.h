@@ -39,7 +39,6 @@ typedef struct _KTHREAD {
     DISPATCHER_HEADER Header; /* ThreadObject: signalled when the thread has ended */
     ULONG64 StackPointer;     /* while it does not run: where its registers lie (ke/swap.S) */
     ULONG64 StackTop;
-    ULONG StackPages;
     ULONG Id;
     KI_TRAP_FRAME *InterruptFrame; /* while it does not run: what KPRCB.InterruptFrame was */
     PKSTART_ROUTINE StartRoutine;

@@ -45,7 +45,6 @@ VOID KiInitializeThread(PKTHREAD thread, ULONG64 stack_top, PKSTART_ROUTINE rout
     InitializeListHead(&thread->Apc.List);
     InitializeListHead(&thread->AllThreads);
     thread->StackTop = stack_top;
-    thread->StackPages = KI_THREAD_STACK_PAGES;
     thread->StartRoutine = routine;
     thread->StartContext = context;
     thread->Priority = thread->BasePriority = priority;

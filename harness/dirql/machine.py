@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
+from dirql.bootoptions import write_boot_options
 from dirql.config import GUEST_OPTIONS, MachineConfig
 from dirql.devices.rendezvous import Rendezvous
 from dirql.driver import DEFAULT_TIMEOUT, Driver, Leftover
@@ -38,9 +39,9 @@ from dirql.guest.ntstatus import ntstatus_name
 from dirql.guest.placement import place, restore
 from dirql.guest.state import BugCheckRecord, parse_irql, parse_registers
 from dirql.guest.symbols import Symbolizer
-from dirql.guest.systemtime import boot_system_time, from_system_time, to_system_time
+from dirql.guest.systemtime import from_system_time, to_system_time
 from dirql.guest.threads import ThreadReader
-from dirql.guest.verifier import TICKS_PER_US, LockHold, bugcheck_error, lock_holds
+from dirql.guest.verifier import LockHold, bugcheck_error, lock_holds
 from dirql.hostcalls import HostCalls
 from dirql.inject.injector import Injector
 from dirql.qemu.session import QemuSession
@@ -57,7 +58,6 @@ if TYPE_CHECKING:
     from dirql.qemu.memory import GuestRam
     from dirql.qemu.qmp import QmpEvent
 
-_OPTIONS_MAGIC = int.from_bytes(b"qoptions", "little")
 _EXITS = {
     "HostExitRequested": "the guest ended the machine, as its console's `quit` does",
     "HostExitNoLongMode": "the firmware refused this CPU: it has no long mode; use a 64-bit CPU model",
@@ -304,7 +304,7 @@ class Machine:
             self._clear_rings()
             if self.config.boot == "rom":
                 restore(self.kernel, ram, self.session.qtest.write)
-            self._write_options()
+            write_boot_options(self.memory, self.config, rendezvous=self.rendezvous is not None)
 
         bios = self.config.boot == "bios"
         self.session.reset(prepare, deadline, resets_itself=bios)
@@ -355,33 +355,7 @@ class Machine:
         self.bugcheck = BugCheckRecord(self.memory)
         if self.config.boot == "rom":
             place(self.kernel, ram)
-        self._write_options()
-
-    def _write_options(self) -> None:
-        options = self.memory.variable("HostBootOptions", "HOST_BOOT_OPTIONS")
-        policies = self.kernel.debug.enumeration("TRACE_POLICY")
-        transports = self.kernel.debug.enumeration("HOST_TRANSPORT")
-        placements = self.kernel.debug.enumeration("DPC_PLACEMENT")
-        placement = {"routine": "ByRoutine", "first-available": "FirstAvailable", "current": "Current"}
-        options.set("TraceMask", self.config.trace_mask)
-        options.set("TraceRecords", self.config.trace_records)
-        options.set("TracePolicy", policies["TraceOverwriteOld" if self.config.overwrite else "TraceDropNew"])
-        options.set("Transport", transports["HostTransportRendezvous" if self.rendezvous else "HostTransportSerial"])
-        options.set("DpcPlacement", placements[f"DpcPlacement{placement[self.config.dpc_placement]}"])
-        options.set("InterruptRouting", int(self.config.interrupt_routing == "asymmetric"))
-        options.set("DpcWatchdogTicks", self.config.dpc_watchdog_ticks)
-        options.set("ThreadedDpcsOff", int(not self.config.threaded_dpcs))
-        options.set("Verifier", int(self.config.verifier))
-        options.set("ForceIrql", int(self.config.force_irql))
-        virtual = (
-            self.config.mode == "icount"
-        )  # only there is a time what the guest did, and not what the host was doing
-        options.set("LockHoldTicks", round(self.config.lock_hold_us * TICKS_PER_US) if virtual else 0)
-        options.set("LockHoldFatal", int(self.config.lock_hold_fatal))
-        options.set("FeatureFaultCpu", self.config.feature_fault_cpu)
-        options.set("ClockPeriod100ns", self.config.clock_100ns)
-        options.set("SystemTime", boot_system_time(self.config.system_time, virtual=self.config.mode == "icount"))
-        options.set("Magic", _OPTIONS_MAGIC)
+        write_boot_options(self.memory, self.config, rendezvous=self.rendezvous is not None)
 
     def _clear_rings(self) -> None:
         """Clear what was written to the trace rings: a new boot must not seem to have completed an old record."""
