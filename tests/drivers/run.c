@@ -91,10 +91,15 @@ static VOID NTAPI RunEnd(PVOID Context) {
     UNREFERENCED_PARAMETER(Context);
 }
 
+/* The thread has ended at return: the handle is all that is left. */
 VOID NTAPI RunLeaveHandle(PVOID Context) {
     HANDLE handle;
+    PVOID thread;
     UNREFERENCED_PARAMETER(Context);
     RunSeen.Status[0] = (ULONG)PsCreateSystemThread(&handle, THREAD_ALL_ACCESS, NULL, NULL, NULL, RunEnd, NULL);
+    ObReferenceObjectByHandle(handle, THREAD_ALL_ACCESS, NULL, KernelMode, &thread, NULL);
+    KeWaitForSingleObject(thread, Executive, KernelMode, FALSE, NULL);
+    ObDereferenceObject(thread);
 }
 
 VOID NTAPI RunLeaveMutex(PVOID Context) {
