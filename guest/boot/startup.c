@@ -41,7 +41,7 @@ static VOID KiTakeBootOptions(VOID) {
         RtlZeroMemory(&HostBootOptions, sizeof HostBootOptions);
         HostBootOptions.Magic = HOST_BOOT_OPTIONS_MAGIC;
         HostBootOptions.TracePolicy = TraceOverwriteOld;
-        HostBootOptions.TraceMask = ~0ull;
+        HostBootOptions.TraceMask[0] = HostBootOptions.TraceMask[1] = ~0ull;
     }
 }
 

@@ -40,7 +40,7 @@ typedef enum _INTERRUPT_ROUTING {
 
 typedef struct _HOST_BOOT_OPTIONS {
     ULONG64 Magic;
-    ULONG64 TraceMask;      /* bit n: event n is recorded */
+    ULONG64 TraceMask[2];   /* bit n % 64 of word n / 64: event n is recorded */
     ULONG TraceRecords;     /* records per ring, a power of two; 0: the guest's default */
     ULONG TracePolicy;      /* TRACE_POLICY */
     ULONG Transport;        /* HOST_TRANSPORT */
@@ -89,7 +89,7 @@ C_ASSERT(sizeof(HOST_FRAME) == 16);
  *                -> [0] base, [1] size, [2] entry point, [3] NTSTATUS of DriverEntry
  * StartDevice    [0] image base, [1] PCI location -> [0] NTSTATUS of AddDevice, [1] NTSTATUS of IRP_MN_START_DEVICE
  * UnloadDriver   [0] image base
- * TraceMask      [0] new mask -> [0] old mask
+ * TraceMask      [0], [1] new mask -> [0], [1] old mask
  * TimeSync       [0] pairs wanted -> [0] pairs written to the buffer as {ULONG64 Host, Tsc}
  * Retarget       [0] PCI location, [1] first CPU: message n goes to CPU (first + n) modulo the number of CPUs
  * FlushDpcs      answered when every DPC that was queued before has returned
@@ -202,8 +202,8 @@ typedef struct DECLSPEC_ALIGN(64) _TRACE_RING {
 C_ASSERT(sizeof(TRACE_RING) == 128);
 
 typedef struct _TRACE_CONTROL {
-    volatile ULONG64 Mask; /* bit n: event n is recorded */
-    ULONG Policy;          /* TRACE_POLICY */
+    volatile ULONG64 Mask[2]; /* bit n % 64 of word n / 64: event n is recorded */
+    ULONG Policy;             /* TRACE_POLICY */
     ULONG ProcessorCount;
 } TRACE_CONTROL;
 

@@ -75,5 +75,15 @@ typedef enum _TRACE_EVENT {
     TracePageIn = 57,    /* address that was touched; RIP that touched it */
     TraceWorkStart = 58, /* work item, or passive-level interrupt; routine that a thread is about to call for it */
     TraceWorkEnd = 59,   /* the same; routine */
+    TraceIrpAllocate = 60, /* IRP; its stack locations */
+    TraceIrpFree = 61,     /* IRP; 0 */
+    TraceIrpCall = 62, /* IRP; device, its low 48 bits | major function << 48 | minor function << 56. IoCallDriver: its
+                               dispatch routine is about to run */
+    TraceIrpReturn = 63,    /* IRP, which may be gone; NTSTATUS that the dispatch routine returned */
+    TraceIrpComplete = 64,  /* IRP; caller. IoCompleteRequest: completion routines are about to run */
+    TraceIrpDone = 65,      /* IRP; NTSTATUS. all of them have run and none took the IRP back: it is over */
+    TraceStartIoEnter = 66, /* device; IRP. DISPATCH_LEVEL, its StartIo routine is about to run */
+    TraceStartIoExit = 67,  /* device; StartIo routine */
+    TraceIrpCancel = 68,    /* IRP; its Cancel routine, which is about to run, or 0: it had none */
     TraceEventCount
 } TRACE_EVENT;

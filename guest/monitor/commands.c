@@ -145,14 +145,15 @@ static VOID CommandRun(const char *arguments) {
 
 static VOID CommandTrace(const char *arguments) {
     if (strcmp(arguments, "on") == 0) {
-        TraceControl.Mask = ~0ull;
+        TraceControl.Mask[0] = TraceControl.Mask[1] = ~0ull;
     } else if (strcmp(arguments, "off") == 0) {
-        TraceControl.Mask = 0;
+        TraceControl.Mask[0] = TraceControl.Mask[1] = 0;
     } else if (*arguments != 0) {
         ConsolePrint("trace on | off, not '%s'\n", arguments);
         return;
     }
-    ConsolePrint("trace %s, full ring: %s\ncpu    records        lost\n", TraceControl.Mask != 0 ? "on" : "off",
+    ConsolePrint("trace %s, full ring: %s\ncpu    records        lost\n",
+                 (TraceControl.Mask[0] | TraceControl.Mask[1]) != 0 ? "on" : "off",
                  TraceControl.Policy == TraceDropNew ? "new records are dropped" : "old records are overwritten");
     for (ULONG cpu = 0; cpu < KiProcessorCount; cpu++) {
         ConsolePrint("%3u %10I64u %11I64u\n", cpu, TraceRing[cpu].Head, TraceRing[cpu].Lost);

@@ -88,7 +88,9 @@ VOID HostExecute(const HOST_REQUEST *request, HOST_REPLY *reply) {
         reply->Status = HostUnloadDriver(request);
         break;
     case HostRequestTraceMask:
-        reply->Value[0] = __atomic_exchange_n(&TraceControl.Mask, request->Argument[0], __ATOMIC_SEQ_CST);
+        for (ULONG i = 0; i < RTL_NUMBER_OF(TraceControl.Mask); i++) {
+            reply->Value[i] = __atomic_exchange_n(&TraceControl.Mask[i], request->Argument[i], __ATOMIC_SEQ_CST);
+        }
         break;
     case HostRequestTimeSync:
         reply->Value[0] = HostCollectClockPairs(request->Argument[0]);

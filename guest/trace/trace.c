@@ -100,7 +100,8 @@ VOID TraceStart(ULONG processors) {
     TraceControl.Policy = HostBootOptions.TracePolicy;
     TraceControl.ProcessorCount = processors;
     /* Release: whoever sees an event switched on sees its ring. */
-    __atomic_store_n(&TraceControl.Mask, HostBootOptions.TraceMask, __ATOMIC_RELEASE);
+    __atomic_store_n(&TraceControl.Mask[0], HostBootOptions.TraceMask[0], __ATOMIC_RELEASE);
+    __atomic_store_n(&TraceControl.Mask[1], HostBootOptions.TraceMask[1], __ATOMIC_RELEASE);
 }
 
 __attribute__((optimize("omit-frame-pointer"))) VOID NTAPI DirqlTraceMark(ULONG64 Value0, ULONG64 Value1) {

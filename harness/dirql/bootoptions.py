@@ -28,7 +28,8 @@ def write_boot_options(memory: GuestMemory, config: MachineConfig, *, rendezvous
     transports = memory.kernel.debug.enumeration("HOST_TRANSPORT")
     placements = memory.kernel.debug.enumeration("DPC_PLACEMENT")
     placement = {"routine": "ByRoutine", "first-available": "FirstAvailable", "current": "Current"}
-    options.set("TraceMask", config.trace_mask)
+    for word in range(2):
+        options.set("TraceMask", config.trace_mask >> 64 * word & (1 << 64) - 1, word)
     options.set("TraceRecords", config.trace_records)
     options.set("TracePolicy", policies["TraceOverwriteOld" if config.overwrite else "TraceDropNew"])
     options.set("Transport", transports["HostTransportRendezvous" if rendezvous else "HostTransportSerial"])

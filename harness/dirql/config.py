@@ -27,7 +27,7 @@ InterruptRouting = Literal["symmetric", "asymmetric"]
 
 LOCK_HOLD_US = 25.0
 """Microseconds for which a spin lock may be held (preventing-errors-and-deadlocks-while-using-spin-locks)."""
-ALL_EVENTS = (1 << 64) - 1
+ALL_EVENTS = (1 << 128) - 1
 GUEST_OPTIONS = (
     "trace_mask",
     "trace_records",

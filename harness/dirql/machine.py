@@ -238,6 +238,22 @@ class Machine:
         """
         return bool(self.link.request("Verifier", int(on), what="the verifier to be switched", timeout=timeout)[0])
 
+    def set_trace_mask(self, mask: int, timeout: float | Deadline = DEFAULT_TIMEOUT) -> int:
+        """Say which events are recorded from now on.
+
+        Args:
+            mask: bit n: event n (TRACE_EVENT) is.
+            timeout: seconds, or a deadline.
+
+        Returns:
+            What it was.
+        """
+        word = (1 << 64) - 1
+        low, high, *_ = self.link.request(
+            "TraceMask", mask & word, mask >> 64 & word, what="the trace to be switched", timeout=timeout
+        )
+        return low | high << 64
+
     def set_system_time(self, when: datetime, timeout: float | Deadline = DEFAULT_TIMEOUT) -> datetime:
         """Change the guest's system time. Absolute timers follow it, relative ones do not (TMR-9).
 

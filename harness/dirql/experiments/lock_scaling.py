@@ -204,10 +204,10 @@ def run_lock_scaling(
         with Recording(machine, folder.path) as recording:
             for number, (lock, cpus) in enumerate(plan):
                 costs.append(_run_point(driver, parameters, hz, lock, cpus))
-                machine.link.request("TraceMask", mask, what="the trace to be switched on")
+                machine.set_trace_mask(mask)
                 traced = replace(parameters, acquisitions=min(parameters.acquisitions, TRACED))
                 _run_point(driver, traced, hz, lock, cpus, marks=True)
-                machine.link.request("TraceMask", 0, what="the trace to be switched off")
+                machine.set_trace_mask(0)
                 _drain(machine)
                 if progress is not None:
                     progress(number + 1, len(plan))

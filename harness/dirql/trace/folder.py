@@ -57,7 +57,7 @@ class TraceMeta:
     mode: str
     cpus: int
     clock: Clock
-    mask: int = (1 << 64) - 1
+    mask: int = (1 << 128) - 1
     lost: tuple[int, ...] = ()
     cut: bool = False
     horizon: int | None = None
