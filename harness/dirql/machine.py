@@ -9,7 +9,6 @@ Every wait has a deadline and is raced with the guest's bugcheck and QEMU's end;
 
 from __future__ import annotations
 
-import threading
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -22,15 +21,10 @@ from dirql.driver import DEFAULT_TIMEOUT, Driver, Leftover
 from dirql.errors import (
     CpuState,
     DirqlError,
-    GuestBugCheck,
-    GuestError,
-    GuestHang,
     GuestTripleFault,
-    LaunchError,
-    MachineLost,
     UsageError,
-    WaitTimeout,
 )
+from dirql.failures import Failures
 from dirql.guest import artifacts
 from dirql.guest.image import DriverImage, KernelImage
 from dirql.guest.link import HostLink
@@ -41,7 +35,7 @@ from dirql.guest.state import BugCheckRecord, parse_irql, parse_registers
 from dirql.guest.symbols import Symbolizer
 from dirql.guest.systemtime import from_system_time, to_system_time
 from dirql.guest.threads import ThreadReader
-from dirql.guest.verifier import LockHold, bugcheck_error, lock_holds
+from dirql.guest.verifier import LockHold, lock_holds
 from dirql.hostcalls import HostCalls
 from dirql.inject.injector import Injector
 from dirql.qemu.session import QemuSession
@@ -58,15 +52,7 @@ if TYPE_CHECKING:
     from dirql.qemu.memory import GuestRam
     from dirql.qemu.qmp import QmpEvent
 
-_EXITS = {
-    "HostExitRequested": "the guest ended the machine, as its console's `quit` does",
-    "HostExitNoLongMode": "the firmware refused this CPU: it has no long mode; use a 64-bit CPU model",
-    "HostExitNoGuest": "the firmware found no guest at 1 MiB: this is no dirql kernel, or not of this firmware",
-    "HostExitTooManyCpus": "the firmware refused more than 64 CPUs",
-    "HostExitNoPciSpace": "the firmware could not place all PCI devices: their BARs are too large together",
-}
 _STATE_TIMEOUT = 5.0
-_CONSOLE_LINES = 12
 _NAME_BYTES = 39
 """LDR_IMAGE.Name without its NUL."""
 
@@ -125,8 +111,7 @@ class Machine:
         self.rendezvous = rendezvous
         self.kernel = KernelImage(self.config.kernel or artifacts.kernel())
         self.symbols = Symbolizer(self.kernel)
-        self._explaining = threading.local()
-        self._kept: GuestError | None = None
+        self._failures = Failures(self)
         self.session = QemuSession(
             qemu,
             devices=devices,
@@ -137,7 +122,7 @@ class Machine:
         )
         try:
             self.link.attach(self.session)
-            self.session.watch.explain = self._explain
+            self.session.watch.explain = self._failures.explain
             self.inject = Injector(self.session)
             self.link.on_call = HostCalls(self.kernel, self.inject).serve
             if not self.config.stopped:
@@ -278,7 +263,7 @@ class Machine:
         Empty in other modes than icount, where no time is a verdict, and while the verifier is off.
         """
         with suppress(DirqlError):
-            self._learn_modules()
+            self.learn_modules()
         return lock_holds(self.memory, self.symbols)
 
     def find_pci(self, vendor: int, device: int) -> int:
@@ -313,7 +298,7 @@ class Machine:
             self.config = config
         self.symbols.clear()
         self.drivers.clear()
-        self._kept = None
+        self._failures.forget()
 
         def prepare(ram: GuestRam) -> None:
             self.link.forget()
@@ -337,7 +322,7 @@ class Machine:
         deadline = Deadline(_STATE_TIMEOUT)
         text = self.session.qmp.hmp("info registers -a", deadline)
         irqls = [parse_irql(self.session.qmp.hmp(f"info lapic {cpu}", deadline)) for cpu in range(self.cpus)]
-        self._learn_modules()
+        self.learn_modules()
         return parse_registers(text, irqls, self.memory, self.symbols)
 
     def threads(self) -> tuple[ThreadState, ...]:
@@ -346,7 +331,7 @@ class Machine:
         Raises:
             MachineLost: QEMU has ended.
         """
-        self._learn_modules()
+        self.learn_modules()
         return ThreadReader(self.memory, self.symbols).threads()
 
     def close(self) -> None:
@@ -388,7 +373,7 @@ class Machine:
 
     def _bugchecked(self) -> None:
         """The guest says that its bugcheck record is complete (in the pump's thread)."""
-        self.session.watch.fail(self._bugcheck_error)
+        self.session.watch.fail(self._failures.bugcheck)
 
     def _event(self, event: QmpEvent) -> None:
         if event.name == "GUEST_PANICKED" and self.bugcheck.complete:
@@ -398,57 +383,7 @@ class Machine:
                 lambda: GuestTripleFault("the guest reset itself, as a CPU does on a triple fault; the machine is held")
             )
 
-    def _bugcheck_error(self) -> GuestBugCheck:
-        with suppress(DirqlError):
-            self._learn_modules()
-        return bugcheck_error(self.bugcheck, self.memory, self.symbols)
-
-    def _explain(self, error: DirqlError) -> DirqlError:
-        """Put what is known of the guest into an error that a wait is about to raise."""
-        if getattr(self._explaining, "now", False):
-            return error  # the explanation itself waits for QEMU, and that may fail too
-        self._explaining.now = True
-        try:
-            return self._explained(error)
-        finally:
-            self._explaining.now = False
-
-    def _explained(self, error: DirqlError) -> DirqlError:
-        if isinstance(error, MachineLost | LaunchError) and self.bugcheck.complete:
-            error = self._bugcheck_error()
-        elif isinstance(error, MachineLost | LaunchError):
-            return self._exit_error() or error
-        elif isinstance(error, WaitTimeout):
-            error = GuestHang(str(error))
-        if not isinstance(error, GuestError):
-            return error
-        if self._kept is None:
-            error.console = self.session.console.tail(_CONSOLE_LINES)
-            error.run_folder = self.folder
-            with suppress(DirqlError):
-                if isinstance(error, GuestBugCheck):
-                    self._learn_modules()
-                    error.cpus = self.bugcheck.cpus(self.symbols)
-                elif not error.cpus:
-                    error.cpus = self.cpu_states()
-                error.threads = self.threads()
-            if not isinstance(error, GuestHang):
-                self._kept = error  # the machine is as it is until it is reset: looked at once
-            return error
-        error.console, error.run_folder, error.cpus = self._kept.console, self._kept.run_folder, self._kept.cpus
-        error.threads = self._kept.threads
-        return error
-
-    def _exit_error(self) -> DirqlError | None:
-        """What the ROM or the guest said by ending QEMU; None where it was not one of them."""
-        exits = self.kernel.debug.enumeration("HOST_EXIT")
-        names = {value << 1 | 1: name for name, value in exits.items()}
-        name = names.get(self.session.process.returncode or 0, "")
-        if name == "HostExitRequested":
-            return MachineLost(_EXITS[name])
-        return LaunchError(_EXITS[name]) if name in _EXITS else None
-
-    def _learn_modules(self) -> None:
+    def learn_modules(self) -> None:
         """Take the addresses of loaded images from the guest: a driver may fail before its load has been answered."""
         known = {module.base for module in self.symbols.modules}
         limit = self.kernel.symbols["LdrImages"][1] // self.kernel.debug.structure("LDR_IMAGE").size
