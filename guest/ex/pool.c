@@ -159,6 +159,7 @@ PVOID NTAPI ExAllocatePoolWithTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULON
     return ExpAllocate(PoolType, NumberOfBytes, Tag, (PoolType & POOL_RAISE_IF_ALLOCATION_FAILURE) != 0);
 }
 NT_EXPORT(ExAllocatePoolWithTag);
+NT_PARTIAL(ExAllocatePoolWithTag, "NonPagedPool is not executable; must-succeed and session pool are refused");
 
 PVOID NTAPI ExAllocatePoolWithTagPriority(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag,
                                           EX_POOL_PRIORITY Priority) {
@@ -166,12 +167,14 @@ PVOID NTAPI ExAllocatePoolWithTagPriority(POOL_TYPE PoolType, SIZE_T NumberOfByt
     return ExAllocatePoolWithTag(PoolType, NumberOfBytes, Tag);
 }
 NT_EXPORT(ExAllocatePoolWithTagPriority);
+NT_PARTIAL(ExAllocatePoolWithTagPriority, "the priority means nothing");
 
 PVOID NTAPI ExAllocatePoolWithQuotaTag(POOL_TYPE PoolType, SIZE_T NumberOfBytes, ULONG Tag) {
     return ExpAllocate(PoolType & ~POOL_QUOTA_FAIL_INSTEAD_OF_RAISE, NumberOfBytes, Tag,
                        (PoolType & POOL_QUOTA_FAIL_INSTEAD_OF_RAISE) == 0);
 }
 NT_EXPORT(ExAllocatePoolWithQuotaTag);
+NT_PARTIAL(ExAllocatePoolWithQuotaTag, "no quota is charged");
 
 static PVOID NTAPI ExpExportedAllocatePool(POOL_TYPE PoolType, SIZE_T NumberOfBytes) {
     return ExAllocatePoolWithTag(PoolType, NumberOfBytes, POOL_TAG_NONE);
@@ -182,6 +185,7 @@ static PVOID NTAPI ExpExportedAllocateQuota(POOL_TYPE PoolType, SIZE_T NumberOfB
     return ExAllocatePoolWithQuotaTag(PoolType, NumberOfBytes, POOL_TAG_NONE);
 }
 NT_EXPORT_AS(ExpExportedAllocateQuota, ExAllocatePoolWithQuota);
+NT_PARTIAL(ExAllocatePoolWithQuota, "no quota is charged");
 
 VOID NTAPI ExFreePoolWithTag(PVOID P, ULONG Tag) {
     ExpFree(P, Tag, Tag == 0);
@@ -220,6 +224,7 @@ PVOID NTAPI ExAllocatePool2(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG Tag) {
     return data;
 }
 NT_EXPORT(ExAllocatePool2);
+NT_PARTIAL(ExAllocatePool2, "no executable, secure or session pool; no quota is charged");
 
 PVOID NTAPI ExAllocatePool3(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG Tag,
                             const POOL_EXTENDED_PARAMETER *ExtendedParameters, ULONG ExtendedParametersCount) {
@@ -234,6 +239,8 @@ PVOID NTAPI ExAllocatePool3(POOL_FLAGS Flags, SIZE_T NumberOfBytes, ULONG Tag,
     return ExAllocatePool2(Flags, NumberOfBytes, Tag);
 }
 NT_EXPORT(ExAllocatePool3);
+NT_PARTIAL(ExAllocatePool3,
+           "no executable, secure or session pool; no quota is charged; priorities and NUMA nodes mean nothing");
 
 VOID NTAPI ExFreePool2(PVOID P, ULONG Tag, const POOL_EXTENDED_PARAMETER *ExtendedParameters,
                        ULONG ExtendedParametersCount) {

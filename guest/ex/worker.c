@@ -126,6 +126,8 @@ VOID NTAPI ExQueueWorkItem(PWORK_QUEUE_ITEM WorkItem, WORK_QUEUE_TYPE QueueType)
     KeInsertQueue(queue, &WorkItem->List);
 }
 NT_EXPORT(ExQueueWorkItem);
+NT_PARTIAL(ExQueueWorkItem,
+           "the queues are DelayedWorkQueue, CriticalWorkQueue and HyperCriticalWorkQueue; another is bugcheck 0xE4");
 
 /* The dispatcher lock held. Nothing is known of one that has just been given an item, or looks for one. */
 static BOOLEAN ExpMayCall(const EXP_WORKER *worker, ULONG64 base, ULONG64 size) {

@@ -17,6 +17,7 @@ VOID NTAPI IoInitializeRemoveLockEx(PIO_REMOVE_LOCK Lock, ULONG AllocateTag, ULO
     KeInitializeEvent(&Lock->Common.RemoveEvent, SynchronizationEvent, FALSE);
 }
 NT_EXPORT(IoInitializeRemoveLockEx);
+NT_PARTIAL(IoInitializeRemoveLockEx, "MaxLockedMinutes and HighWatermark are not watched");
 
 static VOID IopReleaseOne(PIO_REMOVE_LOCK lock) {
     /* Both: what users did comes before the removal. Only a removal takes the first count away, so 0 is its last user's. */

@@ -205,6 +205,8 @@ VOID NTAPI KeInitializeApc(PRKAPC Apc, PKTHREAD Thread, KAPC_ENVIRONMENT Environ
     Apc->NormalContext = NormalRoutine != NULL ? NormalContext : NULL;
 }
 NT_EXPORT(KeInitializeApc);
+NT_PARTIAL(KeInitializeApc,
+           "an APC of UserMode is never queued: no thread runs in user mode; RundownRoutine is kept and never called");
 
 BOOLEAN NTAPI KeInsertQueueApc(PRKAPC Apc, PVOID SystemArgument1, PVOID SystemArgument2, KPRIORITY Increment) {
     PKTHREAD thread = Apc->Thread;

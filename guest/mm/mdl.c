@@ -62,6 +62,7 @@ VOID NTAPI MmProbeAndLockPages(PMDLX MemoryDescriptorList, KPROCESSOR_MODE Acces
     }
 }
 NT_EXPORT(MmProbeAndLockPages);
+NT_PARTIAL(MmProbeAndLockPages, "system addresses only");
 
 VOID NTAPI MmUnlockPages(PMDLX MemoryDescriptorList) {
     if ((MemoryDescriptorList->MdlFlags & MDL_MAPPED_TO_SYSTEM_VA) != 0) {
@@ -117,11 +118,13 @@ PVOID NTAPI MmMapLockedPagesSpecifyCache(PMDLX MemoryDescriptorList, KPROCESSOR_
     return MemoryDescriptorList->MappedSystemVa;
 }
 NT_EXPORT(MmMapLockedPagesSpecifyCache);
+NT_PARTIAL(MmMapLockedPagesSpecifyCache, "a mapping for user mode is refused");
 
 PVOID NTAPI MmMapLockedPages(PMDL MemoryDescriptorList, KPROCESSOR_MODE AccessMode) {
     return MmMapLockedPagesSpecifyCache(MemoryDescriptorList, AccessMode, MmCached, NULL, TRUE, HighPagePriority);
 }
 NT_EXPORT(MmMapLockedPages);
+NT_PARTIAL(MmMapLockedPages, "a mapping for user mode is refused");
 
 VOID NTAPI MmUnmapLockedPages(PVOID BaseAddress, PMDL MemoryDescriptorList) {
     ULONG64 pages = MiMdlPages(MemoryDescriptorList);

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_FORMAT = 5
+_FORMAT = 6
 
 
 def cache_folder() -> Path:

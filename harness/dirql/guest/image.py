@@ -111,6 +111,7 @@ class KernelImage(Image):
     Attributes:
         symbols: name -> (address, size in bytes) of every symbol.
         exports: the names that drivers may import.
+        partial: name -> what a routine does not do of what is documented.
 
     Raises:
         BuildError: it is no dirql kernel: an ELF for x86-64 with a build-id, debug information and an export table.
@@ -124,6 +125,7 @@ class KernelImage(Image):
             stored = cached(self.identity, "elf", self._read_elf)
         self.symbols: dict[str, tuple[int, int]] = {name: (a, size) for name, (a, size) in stored["symbols"].items()}
         self.exports: frozenset[str] = frozenset(stored["exports"])
+        self.partial: dict[str, str] = stored["partial"]
         self.segments: tuple[Segment, ...] = tuple(Segment(*values) for values in stored["segments"])
         if not self.exports or "HostMailbox" not in self.symbols:
             raise BuildError(f"{path} is an ELF file but no dirql kernel: it has no export table or no HostMailbox")
@@ -164,7 +166,22 @@ class KernelImage(Image):
             for part in elf.iter_segments("PT_LOAD")
             if part["p_filesz"]
         ]
-        return {"symbols": symbols, "exports": sorted(self._read_exports(elf, symbols)), "segments": segments}
+        return {
+            "symbols": symbols,
+            "exports": sorted(self._read_exports(elf, symbols)),
+            "partial": self._read_partial(elf),
+            "segments": segments,
+        }
+
+    @staticmethod
+    def _read_partial(elf: Any) -> dict[str, str]:  # noqa: ANN401
+        """Read the pairs of strings that NT_PARTIAL leaves in a section of their own; they are not loaded."""
+        section = elf.get_section_by_name(".partial")
+        texts = [text.decode("utf-8") for text in section.data().split(b"\0")[:-1]] if section is not None else []
+        partial: dict[str, str] = {}
+        for name, note in zip(texts[::2], texts[1::2], strict=True):
+            partial[name] = f"{partial[name]}; {note}" if name in partial else note
+        return partial
 
     def _read_exports(self, elf: Any, symbols: dict[str, tuple[int, int]]) -> set[str]:  # noqa: ANN401
         """Follow the linker's array of {name, address} pairs."""

@@ -48,6 +48,13 @@ def test_the_kernel(kernel: KernelImage) -> None:
     assert kernel.line(1 << 63) is None
 
 
+def test_partial_notes_are_of_exports_and_not_loaded(kernel: KernelImage) -> None:
+    assert "user mode" in kernel.partial["MmMapLockedPages"]
+    assert not set(kernel.partial) - kernel.exports, "NT_PARTIAL of what is not exported"
+    note = kernel.partial["MmMapLockedPages"].encode()
+    assert note not in b"".join(kernel.data[part.offset : part.offset + part.size] for part in kernel.segments)
+
+
 def test_a_driver(badimport: DriverImage, kernel: KernelImage) -> None:
     assert badimport.link_base == 0x1_4000_0000
     assert badimport.name == "badimport.sys"
