@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PCI devices whose other half is Python: a doorbell with real MSI-X, and devices served register by register."""
+"""Devices whose other half is Python: a doorbell with real MSI-X, a floppy, and devices served register by register."""

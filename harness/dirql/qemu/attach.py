@@ -6,12 +6,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from dirql.errors import UsageError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from dirql.qemu.memory import GuestRam
     from dirql.qemu.pump import Pump
     from dirql.qemu.waits import Watch
+
+
+def _no_monitor(command: str, arguments: Mapping[str, object]) -> object:
+    raise UsageError(f"this machine has no monitor to execute {command} {dict(arguments)}")
 
 
 @dataclass(frozen=True)
@@ -24,12 +30,14 @@ class MachinePorts:
         ram: guest RAM, for DMA.
         message: sends a message-signalled interrupt, given its address and data. Not from `reset`, nor while the
             configuration space is read at start: QEMU's main loop waits for the device then.
+        monitor: executes a command of QEMU's monitor, given its name and arguments. Not from `start`.
     """
 
     watch: Watch
     pump: Pump
     ram: GuestRam
     message: Callable[[int, int], None]
+    monitor: Callable[[str, Mapping[str, object]], object] = _no_monitor
 
 
 class PciDevice(Protocol):

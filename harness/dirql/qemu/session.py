@@ -128,7 +128,7 @@ class QemuSession:
         self.process = self._process
         keep(self.process.close)
         channels.started()
-        ports = MachinePorts(self.watch, self.pump, self.ram, self.qtest.writel)
+        ports = MachinePorts(self.watch, self.pump, self.ram, self.qtest.writel, self._monitor)
         for device in self.devices:
             device.start(ports)
         self.qmp = Qmp(channels["qmp"], self.watch, log_path=log("qmp.log"), on_event=on_event, on_ready=self._greeted)
@@ -199,6 +199,9 @@ class QemuSession:
     ) -> None:
         """Close it."""
         self.close()
+
+    def _monitor(self, command: str, arguments: Mapping[str, object]) -> object:
+        return self.qmp.execute(command, arguments)
 
     def _release(self) -> None:
         for device in self.devices:
