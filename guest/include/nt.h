@@ -16,6 +16,7 @@
 #include "nt/locks.h"
 #include "nt/memory.h"
 #include "nt/mutexes.h"
+#include "nt/startio.h"
 #include "nt/system.h"
 #include "nt/text.h"
 #include "nt/threads.h"

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Device objects and how they are stacked. */
-#include "iop.h"
+#include "startio.h"
 
 #define POOL_TAG_DEVICE 'iveD'
 
 typedef struct _IOP_DEVICE {
     DEVICE_OBJECT Object;
-    DEVOBJ_EXTENSION Extension;
+    IOP_DEVICE_EXTENSION Extension;
     PDEVICE_OBJECT Below; /* what this one is attached to */
     ULONG References;     /* IopDeviceLock's: it is there until IoDeleteDevice, and for each work item in its name */
     __attribute__((aligned(16))) UCHAR DriverExtension[];
@@ -32,10 +32,11 @@ NTSTATUS NTAPI IoCreateDevice(PDRIVER_OBJECT DriverObject, ULONG DeviceExtension
     device->Object.Characteristics = DeviceCharacteristics;
     device->Object.Flags = DO_DEVICE_INITIALIZING | (Exclusive ? DO_EXCLUSIVE : 0);
     device->Object.StackSize = 1;
-    device->Object.DeviceObjectExtension = &device->Extension;
-    device->Extension.Type = IO_TYPE_DEVICE_OBJECT_EXTENSION;
-    device->Extension.Size = sizeof device->Extension;
-    device->Extension.DeviceObject = &device->Object;
+    device->Object.DeviceObjectExtension = &device->Extension.Public;
+    device->Extension.Public.Type = IO_TYPE_DEVICE_OBJECT_EXTENSION;
+    device->Extension.Public.Size = sizeof device->Extension;
+    device->Extension.Public.DeviceObject = &device->Object;
+    KeInitializeDeviceQueue(&device->Object.DeviceQueue);
     device->References = 1;
     KIRQL irql = KeAcquireSpinLockRaiseToDpc(&IopDeviceLock);
     device->Object.NextDevice = DriverObject->DeviceObject;
@@ -63,6 +64,7 @@ VOID IopDereferenceDevice(PDEVICE_OBJECT device) {
 }
 
 VOID NTAPI IoDeleteDevice(PDEVICE_OBJECT DeviceObject) {
+    IopDeleteTimer(DeviceObject);
     KIRQL irql = KeAcquireSpinLockRaiseToDpc(&IopDeviceLock);
     PDEVICE_OBJECT *link = &DeviceObject->DriverObject->DeviceObject;
     while (*link != DeviceObject) {

@@ -32,6 +32,26 @@ typedef struct _IOP_PDO {
     ULONG64 MessageTableBytes;
 } IOP_PDO;
 
+/* What a device's owner chose of StartIo, and what io/startio.c knows of it. */
+typedef struct _IOP_NEXT_PACKET {
+    BOOLEAN Cancelable;
+    BOOLEAN ByKey;
+    ULONG Key;
+} IOP_NEXT_PACKET;
+
+typedef struct _IOP_START_IO {
+    BOOLEAN Deferred;
+    BOOLEAN NonCancelable;
+    volatile LONG Inside;
+    IOP_NEXT_PACKET Next;
+} IOP_START_IO;
+
+/* A device object's extension: the public part, then ours. */
+typedef struct _IOP_DEVICE_EXTENSION {
+    DEVOBJ_EXTENSION Public;
+    IOP_START_IO StartIo;
+} IOP_DEVICE_EXTENSION;
+
 VOID IopInitialize(VOID); /* boot CPU, once: the bus driver */
 
 /* io/driver.c: calls DriverEntry; on failure nothing is left of the driver but its image. Stop calls DriverUnload. */

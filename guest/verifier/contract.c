@@ -101,9 +101,9 @@ VOID ViCheckContract(const VI_CONTRACT_RULE *rule, const ULONG64 *arguments, ULO
     }
     const VI_REQUEST *held = ViHeld(0);
     if ((rule->Flags & VI_CONTRACT_NO_LOCK) != 0 && held != NULL &&
-        !MUTANT(VfCompletesUnderLock, "SPIN-17", "the verifier lets an IRP be completed under a spin lock")) {
+        !MUTANT(VfStartsUnderLock, "IRP-2", "the verifier lets StartIo be called under a spin lock")) {
         /* The rule SpinLock of the DDI compliance rules is the nearest that is documented. */
-        const char *text = "an IRP is completed while a spin lock is held";
+        const char *text = "a routine that calls drivers is called while a spin lock is held";
         VI_REQUEST request = ViRequest(held->Lock, held->Kind, ViAtDpc, frame);
         ViReport(DRIVER_VERIFIER_DETECTED_VIOLATION, VI_RULE_SPIN_LOCK, (ULONG64)text, held->Lock, 0, text, &request);
     }

@@ -63,9 +63,22 @@
     X(IoReportInterruptActive, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                         \
     X(IoReportInterruptInactive, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                       \
     X(IoAllocateIrp, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                   \
-    X(IoFreeIrp, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                       \
-    X(IofCallDriver, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                   \
-    X(IofCompleteRequest, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, VI_CONTRACT_NO_LOCK)            \
+    X(KeInitializeDeviceQueue, RULE_KERNEL_API, PASSIVE_LEVEL, HIGH_LEVEL, 0, VI_CONTRACT_RESIDENT)           \
+    X(KeInsertDeviceQueue, RULE_DISPATCH, DISPATCH_LEVEL, DISPATCH_LEVEL, 0, 0)                               \
+    X(KeInsertByKeyDeviceQueue, RULE_DISPATCH, DISPATCH_LEVEL, DISPATCH_LEVEL, 0, 0)                          \
+    X(KeRemoveDeviceQueue, RULE_DISPATCH, DISPATCH_LEVEL, DISPATCH_LEVEL, 0, 0)                               \
+    X(KeRemoveByKeyDeviceQueue, RULE_DISPATCH, DISPATCH_LEVEL, DISPATCH_LEVEL, 0, 0)                          \
+    X(KeRemoveByKeyDeviceQueueIfBusy, RULE_DISPATCH, DISPATCH_LEVEL, DISPATCH_LEVEL, 0, 0)                    \
+    X(KeRemoveEntryDeviceQueue, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                        \
+    X(IoStartPacket, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, VI_CONTRACT_NO_LOCK)                 \
+    X(IoStartNextPacket, RULE_DISPATCH, DISPATCH_LEVEL, DISPATCH_LEVEL, 0, VI_CONTRACT_NO_LOCK)               \
+    X(IoStartNextPacketByKey, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, VI_CONTRACT_NO_LOCK)        \
+    X(IoCsqInsertIrp, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                  \
+    X(IoCsqInsertIrpEx, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                \
+    X(IoCsqRemoveIrp, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                  \
+    X(IoCsqRemoveNextIrp, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                              \
+    X(IoStartTimer, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                    \
+    X(IoStopTimer, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                     \
     X(IoAllocateWorkItem, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                              \
     X(IoFreeWorkItem, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                  \
     X(IoQueueWorkItem, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                 \

@@ -8,10 +8,9 @@
 #include "../include/mutant.h"
 
 /* Third byte of 0xC8's first parameter: what kind of routine it was (bug-check-0xc8). */
-#define UNEXPECTED_CALLOUT 2
-#define UNEXPECTED_ISR     3
+#define UNEXPECTED_ISR 3
 
-static VOID ViCheckReturnedIrql(ULONG64 routine, ULONG64 object, KIRQL expected, ULONG what) {
+VOID ViCheckReturnedIrql(ULONG64 routine, ULONG64 object, KIRQL expected, ULONG what) {
     KIRQL irql = (KIRQL)__readcr8();
     if (irql != expected &&
         !MUTANT(VfAnyIrqlAfterRoutine, "IRQL-6", "the verifier does not look at the IRQL that a routine returns at")) {
@@ -53,7 +52,7 @@ VOID ViLeaveRoutine(ULONG64 routine, ULONG64 argument, KIRQL expected) {
         ViFillSite(&violation.Site[0], held);
         ViReportSites(&violation);
     }
-    ViCheckReturnedIrql(routine, argument, expected, UNEXPECTED_CALLOUT);
+    ViCheckReturnedIrql(routine, argument, expected, VI_UNEXPECTED_CALLOUT);
 }
 
 /* SYN-4. The documents say "IRQL <= SynchronizeIrql"; 0x30 (a raise to a lower level) is what it comes to. */
@@ -81,7 +80,8 @@ static BOOLEAN NTAPI ViSynchronized(PVOID context) {
     const VI_SYNCHRONIZED *call = context;
     ViPushHeld(call->Request);
     BOOLEAN value = call->Routine(call->Context);
-    ViCheckReturnedIrql((ULONG64)call->Routine, (ULONG64)call->Interrupt, call->Request->HeldIrql, UNEXPECTED_CALLOUT);
+    ViCheckReturnedIrql((ULONG64)call->Routine, (ULONG64)call->Interrupt, call->Request->HeldIrql,
+                        VI_UNEXPECTED_CALLOUT);
     ViPopHeld(ViFindHeld(call->Request->Lock));
     return value;
 }

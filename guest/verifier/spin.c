@@ -37,7 +37,7 @@ VOID ViForgetHolding(VI_REQUEST *held) {
     }
 }
 
-static KIRQL ViAcquire(PKSPIN_LOCK lock, VI_FORM form, ULONG64 frame, ULONG64 caller) {
+KIRQL ViAcquire(PKSPIN_LOCK lock, VI_FORM form, ULONG64 frame, ULONG64 caller) {
     VI_REQUEST request = ViRequest((ULONG64)lock, ViSpin, form, frame);
     ViCheckContext(&request, FALSE);
     ViBeforeAcquire(&request);
@@ -50,7 +50,7 @@ static KIRQL ViAcquire(PKSPIN_LOCK lock, VI_FORM form, ULONG64 frame, ULONG64 ca
     return request.Irql;
 }
 
-static VOID ViRelease(PKSPIN_LOCK lock, KIRQL new_irql, VI_FORM form, ULONG64 frame, ULONG64 caller) {
+VOID ViRelease(PKSPIN_LOCK lock, KIRQL new_irql, VI_FORM form, ULONG64 frame, ULONG64 caller) {
     ViCheckReleaseIrql((ULONG64)lock, form == ViRaise ? VI_RELEASE_IRQL : VI_KERNEL_RELEASE_IRQL, new_irql, frame);
     VI_REQUEST *held = ViCheckRelease((ULONG64)lock, ViSpin, form, frame);
     ViCheckLower(held, new_irql, frame);

@@ -41,6 +41,7 @@ VOID VfInitialize(VOID) {
     ViForgetLocks();
     ViForgetRemoveLocks(0, ~0ull);
     KiVerifier = HostBootOptions.Verifier != 0 ? &ViHooks : NULL;
+    ViWatchCancelling(KiVerifier != NULL);
 }
 
 BOOLEAN VfEnable(BOOLEAN on) {
@@ -52,6 +53,7 @@ BOOLEAN VfEnable(BOOLEAN on) {
         ViForgetOwned();
         ViForgetHolds();
         KiVerifier = on ? &ViHooks : NULL;
+        ViWatchCancelling(on);
         LdrResolveAgain(ViNameOf);
     }
     return was;

@@ -148,6 +148,15 @@ VI_REQUEST *ViCheckRelease(ULONG64 lock, VI_KIND kind, VI_FORM form, ULONG64 fra
 VOID ViCheckReleaseIrql(ULONG64 lock, ULONG code, KIRQL new_irql, ULONG64 frame); /* code: the one to report by */
 /* IRQL goes to new_irql by the release of a lock, or (NULL) by itself. */
 VOID ViCheckLower(VI_REQUEST *released, KIRQL new_irql, ULONG64 frame);
+/* spin.c: a spin lock in the name of the driver that called the checked form, whose frame it is. Acquire: the caller's IRQL. */
+KIRQL ViAcquire(PKSPIN_LOCK lock, VI_FORM form, ULONG64 frame, ULONG64 caller);
+VOID ViRelease(PKSPIN_LOCK lock, KIRQL new_irql, VI_FORM form, ULONG64 frame, ULONG64 caller);
+/* interrupt.c: bugcheck 0xC8, unless a routine has returned at the IRQL that it should. */
+#define VI_UNEXPECTED_CALLOUT 2 /* third byte of 0xC8's first parameter: what kind of routine it was (bug-check-0xc8) */
+VOID ViCheckReturnedIrql(ULONG64 routine, ULONG64 object, KIRQL expected, ULONG what);
+/* cancel.c: the cancel spin lock is looked after, or not. */
+VOID ViWatchCancelling(BOOLEAN on);
+
 /* What all releases do when all is well: the lock is known as free before it is. */
 VOID ViForgetHolding(VI_REQUEST *held) __attribute__((noinline)); /* of the checked form: its frame is looked at */
 

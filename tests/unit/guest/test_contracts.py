@@ -25,6 +25,7 @@ ANY_IRQL = {
     *("MmGetPhysicalAddress", "MmGetVirtualForPhysical", "MmIsAddressValid", "MmIsNonPagedSystemAddressValid"),
     "MmSizeOfMdl",
     *("PsGetCurrentThreadId", "IoSizeofWorkItem"),
+    *("IoCsqInitialize", "IoCsqInitializeEx", "IoSetStartIoAttributes"),
     *("ExAcquireRundownProtection", "ExAcquireRundownProtectionEx", "ExInitializeRundownProtection"),
     *("ExReInitializeRundownProtection", "ExRundownCompleted"),
 }
