@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from typing import IO, TYPE_CHECKING
 
+from dirql.trace.irps import major_name
 from dirql.trace.oracle.verdict import NO_EVIDENCE, Status, Verdict, Violation
 from dirql.trace.stats import Percentiles, TraceStats
 from dirql.trace.symbols import SymbolTable
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 THREADS = 24
 """Threads in a table at most."""
+IRPS = 24
+"""Rows of devices and major functions in a table at most."""
 UNLIMITED = 1000
 """Width of a line in a pipe, in characters: more than any line needs."""
 
@@ -69,6 +72,8 @@ def print_report(
     console.print(cpu_table(stats))
     if stats.threads:
         console.print(threads_table(stats))
+    if stats.irps:
+        console.print(irps_table(stats))
     times = dict(latencies or {})
     times |= {name: stats.latencies[key] for key, name in _LATENCIES.items()}
     console.print(latency_table(times))
@@ -124,6 +129,27 @@ def threads_table(stats: TraceStats) -> Table:
     hidden = len(stats.threads) - THREADS
     more = f"; {hidden} more threads ran for less" if hidden > 0 else ""
     table.caption = f"ready: without a CPU, in all and at a stretch{more}"
+    return table
+
+
+def irps_table(stats: TraceStats) -> Table:
+    """Return a table with a row per device and major function, the most frequent first; at most `IRPS` of them."""
+    columns = ("request", "device", "calls", "completed", "cancelled", "min", "median", "p90", "p99", "max")
+    table = experiment_table("What drivers were called with, and how long it took", *columns)
+    for at in (0, 1):
+        table.columns[at].justify = "left"
+    for irps in stats.irps[:IRPS]:
+        times = irps.latency
+        values = (times.minimum, times.median, times.p90, times.p99, times.maximum)
+        table.add_row(
+            major_name(irps.major),
+            f"{irps.device & 0xFFFF_FFFF:x}",
+            *(f"{count:,}" for count in (irps.calls, irps.completed, irps.cancelled)),
+            *(duration(value) if times.count else "-" for value in values),
+        )
+    hidden = len(stats.irps) - IRPS
+    if hidden > 0:
+        table.caption = f"{hidden} more rows had fewer calls"
     return table
 
 

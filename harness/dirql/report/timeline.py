@@ -38,6 +38,8 @@ COLOURS = {
     Kind.IPI_CALL: "#d55e00",
     Kind.APC: "#f0e442",
     Kind.WORK_ITEM: "#8ab8d6",
+    Kind.DISPATCH_ROUTINE: "#5b8fb0",
+    Kind.START_IO: "#1b6ca8",
 }
 NAMES = {
     Kind.IDLE: "idle",
@@ -52,6 +54,8 @@ NAMES = {
     Kind.IPI_CALL: "called on all CPUs",
     Kind.APC: "APC",
     Kind.WORK_ITEM: "work item",
+    Kind.DISPATCH_ROUTINE: "dispatch routine",
+    Kind.START_IO: "StartIo",
 }
 WRONG = "#c1121f"
 INK = "#333333"
@@ -114,7 +118,7 @@ def draw_timeline(
         color=INK,
     )
     lanes[-1].set_xlim(0, (end - begin) / scale)
-    _draw_legend(figure)
+    _draw_legend(figure, [kind for kind in Kind if kind < Kind.DISPATCH_ROUTINE or (slices.kind == kind).any()])
     what = "virtual time" if trace.meta.mode == "icount" else "real time"
     shown = f"the first {cpus} of {trace.cpus} CPUs" if cpus < trace.cpus else f"{trace.cpus} CPUs"
     heading = f"{shown}, {trace.meta.mode} ({what})"
@@ -292,11 +296,11 @@ def _shown_violations(history: History, verdict: Verdict, window: tuple[int, int
     ]
 
 
-def _draw_legend(figure: Figure) -> None:
+def _draw_legend(figure: Figure, shown: Sequence[Kind]) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    handles: list[Patch | Line2D] = [Patch(facecolor=COLOURS[kind], label=NAMES[kind]) for kind in Kind]
+    handles: list[Patch | Line2D] = [Patch(facecolor=COLOURS[kind], label=NAMES[kind]) for kind in shown]
     handles.append(Patch(facecolor="none", edgecolor=INK, hatch="/////", linewidth=0, label="spins for a lock"))
     handles.append(Line2D([], [], color="#000000", marker=">", markersize=5, linewidth=0.9, label="DPC queued, runs"))
     figure.legend(

@@ -10,7 +10,8 @@ import numpy as np
 from dirql.trace.decode import Trace
 from dirql.trace.dispatcher import Dispatcher
 from dirql.trace.dpcs import DpcRuns, dpc_runs
-from dirql.trace.intervals import Contexts, Intervals, contexts, pair, pair_records
+from dirql.trace.intervals import Contexts, Intervals, contexts, pair, pair_nested, pair_records
+from dirql.trace.irps import Irps
 from dirql.trace.schema import Bytes, Flags, Indices
 from dirql.trace.threads import Threads
 
@@ -116,6 +117,21 @@ class History:
     def cases(self) -> Intervals:
         """CaseBegin to CaseEnd by routine and thread; see `apcs`."""
         return pair(self.trace, "CaseBegin", "CaseEnd", group=self.threads.number, order=self.threads.rank)
+
+    @cached_property
+    def dispatches(self) -> Intervals:
+        """IrpCall to IrpReturn by IRP and thread; see `apcs`. A dispatch routine may pass its IRP on."""
+        return pair_nested(self.trace, "IrpCall", "IrpReturn", group=self.threads.number, order=self.threads.rank)
+
+    @cached_property
+    def start_ios(self) -> Intervals:
+        """StartIoEnter to StartIoExit by device. A StartIo routine may have the next packet started."""
+        return pair_nested(self.trace, "StartIoEnter", "StartIoExit")
+
+    @cached_property
+    def irps(self) -> Irps:
+        """What became of each IRP."""
+        return Irps(self.trace)
 
     @cached_property
     def ipi_calls(self) -> Intervals:

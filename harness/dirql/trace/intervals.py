@@ -144,6 +144,38 @@ def pair_records(
     )
 
 
+def pair_nested(
+    trace: Trace, enter: str, leave: str, *, group: Indices | None = None, order: Indices | None = None
+) -> Intervals:
+    """Pair the records of two events where the same may begin again before it ends; see `pair`.
+
+    Keys are addresses of objects, whose low four bits are 0: they are the level from then on.
+    """
+    index = trace.where(enter, leave)
+    where = trace.cpu.astype(np.int64) if group is None else group
+    place = index if order is None else order[index]
+    _, number = factorize(trace.arg0[index])
+    within = np.lexsort((place, where[index], number))
+    index, number = index[within], number[within]
+    begins = trace.are(index, enter)
+    first = np.ones(len(index), dtype=np.bool_)
+    first[1:] = (number[1:] != number[:-1]) | (where[index[1:]] != where[index[:-1]])
+    depth = np.cumsum(np.where(begins, 1, -1))
+    before = np.append(0, depth[:-1])[: len(depth)]
+    if len(index):
+        depth = depth - before[np.maximum.accumulate(np.where(first, np.arange(len(index)), 0))]
+    level = np.where(begins, depth - 1, depth)  # of an interval's two ends alike
+    spans = pair_records(
+        trace,
+        index,
+        trace.meta.events.numbers.get(enter, -1),
+        (1 << 64) - 16,
+        (level & 0xF).astype(np.uint64),
+        group=where,
+    )
+    return replace(spans, key=spans.key & np.uint64((1 << 64) - 16))
+
+
 @dataclass(frozen=True)
 class Contexts:
     """For every record, what its CPU was in the middle of, among intervals that nest.

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Exports a trace for the Perfetto viewer: per CPU what it ran, its IRQL and its spin locks; what each thread did.
 
-Arrows lead from the insertion of a DPC to its run, and from a signal to the thread that it let go.
+Arrows lead from the insertion of a DPC to its run, from a signal to the thread that it let go, and from the call of a
+driver with an IRP to the IRP's completion.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dirql.trace.history import History
+from dirql.trace.irps import major_function, major_name
 from dirql.trace.packets import PacketWriter
 from dirql.trace.perfetto_threads import ThreadTracks
-from dirql.trace.schema import Indices
+from dirql.trace.schema import Indices, Words
 from dirql.trace.slices import Kind, Slices, cpu_slices
 
 if TYPE_CHECKING:
@@ -49,6 +51,8 @@ INSTANTS = (
     "TimerExpire",
     "PageOut",
     "PageIn",
+    "IrpComplete",
+    "IrpCancel",
 )
 """Events shown as a point on what the CPU ran."""
 
@@ -80,16 +84,18 @@ class _Export:
         self._template = cache(self._make_template)
 
     def write(self, path: Path, verdict: Verdict | None) -> int:
-        insert, start = self._history.dpc_runs.runs(self._trace)
         flow = np.zeros(len(self._trace), dtype=np.int64)
-        flow[insert] = flow[start] = np.arange(1, len(insert) + 1)
+        arrows = 1
+        for one, other in (self._history.dpc_runs.runs(self._trace), self._history.irps.completions()):
+            flow[one] = flow[other] = np.arange(arrows, arrows + len(one))
+            arrows += len(one)
         for cpu in range(self._trace.cpus):
             self._describe(cpu)
         self._add_runs(cpu_slices(self._history), flow)
         self._add_instants(flow)
         self._add_irql()
         self._add_locks()
-        self._add_threads(ThreadTracks(self._history, len(insert) + 1))
+        self._add_threads(ThreadTracks(self._history, arrows))
         if verdict is not None:
             self._add_violations(verdict)
         record, phase, tie, template, flows = (np.concatenate(column) for column in zip(*self._columns, strict=True))
@@ -150,18 +156,23 @@ class _Export:
     def _add_runs(self, slices: Slices, flow: Indices) -> None:
         trace = self._trace
         order = np.arange(len(slices), dtype=np.int64)
-        started = np.where(np.isin(slices.kind, (Kind.DPC, Kind.THREADED_DPC)), flow[slices.record], 0)
+        arrow = np.isin(slices.kind, (Kind.DPC, Kind.THREADED_DPC, Kind.DISPATCH_ROUTINE))
+        arrow &= (slices.kind != Kind.DISPATCH_ROUTINE) | (slices.record == slices.source)
+        started = np.where(arrow, flow[slices.record], 0)
         word = np.where(slices.kind >= Kind.DPC, trace.arg1[slices.source], np.uint64(0))
         word = np.where(slices.kind == Kind.IPI_CALL, trace.arg0[slices.record], word)
         is_interrupt = np.isin(slices.kind, (Kind.DPC_INTERRUPT, Kind.INTERRUPT, Kind.SYSTEM_INTERRUPT))
         word = np.where(is_interrupt, trace.arg0[slices.record] & np.uint64(0xFF), word)
+        begun = slices.kind == Kind.START_IO
+        word[begun] = self._start_io_routines(slices.source[begun])
         threads = self._history.threads
         word = np.where(slices.kind == Kind.THREAD, threads.number[slices.record].astype(np.uint64), word)
 
         def begin(cpu: int, kind: int, word: int, flows: int) -> int:
             is_thread = kind == Kind.THREAD
             name = threads.name(word) if is_thread else _slice_name(Kind(kind), word, trace.symbols.name)
-            return self._template("SLICE_BEGIN", _uuid(cpu, _RUNS), name, "terminating_flow_ids" if flows else "")
+            way = "flow_ids" if kind == Kind.DISPATCH_ROUTINE else "terminating_flow_ids"
+            return self._template("SLICE_BEGIN", _uuid(cpu, _RUNS), name, way if flows else "")
 
         template = _by_row(begin, slices.cpu, slices.kind, word, started > 0)
         self._add(slices.record, _BEGINS, order, template, started)
@@ -169,15 +180,23 @@ class _Export:
         closing = _by_row(lambda cpu: self._template("SLICE_END", _uuid(cpu, _RUNS), ""), slices.cpu[done])
         self._add(slices.last[done], _ENDS, -order[done], closing, np.zeros(len(done), dtype=np.int64))
 
+    def _start_io_routines(self, entered: Indices) -> Words:
+        """Return the StartIo routines of devices, by StartIoEnter records; the device, if none of it has returned."""
+        trace, exits = self._trace, self._trace.where("StartIoExit")
+        routines = dict(zip(trace.arg0[exits].tolist(), trace.arg1[exits].tolist(), strict=True))
+        return np.array([routines.get(device, device) for device in trace.arg0[entered].tolist()], dtype=np.uint64)
+
     def _add_instants(self, flow: Indices) -> None:
         trace = self._trace
         index = trace.where(*INSTANTS)
+        complete = trace.meta.events.numbers.get("IrpComplete", -1)
 
         def point(cpu: int, event: int, flows: int) -> int:
             name = trace.meta.events.name(event)
-            return self._template("INSTANT", _uuid(cpu, _RUNS), name, "flow_ids" if flows else "")
+            way = "terminating_flow_ids" if event == complete else "flow_ids"
+            return self._template("INSTANT", _uuid(cpu, _RUNS), name, way if flows else "")
 
-        starts = trace.are(index, "DpcInsert") & (flow[index] > 0)
+        starts = (trace.are(index, "DpcInsert") | trace.are(index, "IrpComplete")) & (flow[index] > 0)
         template = _by_row(point, trace.cpu[index], trace.event[index], starts)
         self._add(index, _BEGINS, np.zeros(len(index), dtype=np.int64), template, flow[index])
 
@@ -312,6 +331,10 @@ def _slice_name(kind: Kind, word: int, symbol: Callable[[int], str]) -> str:
             return f"APC {symbol(word)}"
         case Kind.WORK_ITEM:
             return f"work item {symbol(word)}"
+        case Kind.DISPATCH_ROUTINE:
+            return major_name(major_function(word))
+        case Kind.START_IO:
+            return f"StartIo {symbol(word)}"
 
 
 def _uuid(cpu: int, which: int) -> int:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a picture of a CPU is made of: strictly nested slices, the thread at the bottom, the interrupt at the top.
 
-Threads come and go; what a thread runs below DISPATCH_LEVEL (a threaded DPC, an APC, a work item) comes and goes
+Threads come and go; what a thread runs (a threaded DPC, an APC, a work item, a dispatch routine) comes and goes
 with it, and is a slice for each time that the thread had a CPU.
 """
 
@@ -34,6 +34,8 @@ class Kind(IntEnum):
     IPI_CALL = 9
     APC = 10
     WORK_ITEM = 11
+    DISPATCH_ROUTINE = 12
+    START_IO = 13
 
 
 @dataclass(frozen=True)
@@ -73,11 +75,13 @@ def cpu_slices(history: History) -> Slices:
     trace = history.trace
     routines = [(Kind.ISR, history.isrs), (Kind.SYNC, history.syncs), (Kind.DPC, history.dpcs)]
     routines.append((Kind.IPI_CALL, history.ipi_calls))
+    routines.append((Kind.START_IO, history.start_ios))
     pieces: list[_Pieces] = []
     if history.threads.switched:
         pieces = [_in_pieces(history, kind, spans) for kind, spans in _of_threads(history)]
     else:
         routines.append((Kind.THREADED_DPC, history.threaded_dpcs))
+        routines.append((Kind.DISPATCH_ROUTINE, history.dispatches))
     nested, within = _nested(history, [history.interrupts, *(spans for _, spans in routines)])
     records, ends, still = (np.concatenate(column) for column in zip(*nested, strict=True))
     routine_kinds = [
@@ -112,6 +116,7 @@ def _of_threads(history: History) -> list[tuple[Kind, Intervals]]:
         (Kind.THREADED_DPC, history.threaded_dpcs),
         (Kind.APC, history.apcs),
         (Kind.WORK_ITEM, history.work_items),
+        (Kind.DISPATCH_ROUTINE, history.dispatches),
     ]
 
 

@@ -11,46 +11,14 @@ import numpy.typing as npt
 
 from dirql.trace.history import History
 from dirql.trace.intervals import Intervals
+from dirql.trace.irp_stats import IrpStats, irp_statistics
+from dirql.trace.percentiles import Percentiles
 from dirql.trace.schema import Indices
 from dirql.trace.thread_stats import ThreadStats, thread_statistics
 
+__all__ = ["CpuStats", "IrpStats", "Percentiles", "TraceStats", "statistics"]
+
 IRQL_LEVELS = 16
-
-
-@dataclass(frozen=True)
-class Percentiles:
-    """The distribution of some times, in ns. All are 0 where there are none.
-
-    Attributes:
-        count: how many times there are.
-        total: their sum.
-        p999: of a thousand, 999 are at most this; the others likewise.
-    """
-
-    count: int
-    total: float
-    minimum: float
-    median: float
-    p90: float
-    p99: float
-    p999: float
-    maximum: float
-
-    @classmethod
-    def of(cls, times: npt.ArrayLike) -> Percentiles:
-        """Summarise times.
-
-        Args:
-            times: one-dimensional, in ns.
-
-        Returns:
-            Percentiles that are values of the data, not interpolations between two.
-        """
-        data = np.asarray(times, dtype=np.float64)
-        if not len(data):
-            return cls(0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-        cut = np.percentile(data, [0, 50, 90, 99, 99.9, 100], method="inverted_cdf")
-        return cls(len(data), float(data.sum()), *(float(value) for value in cut))
 
 
 @dataclass(frozen=True)
@@ -99,6 +67,7 @@ class TraceStats:
         lock_wait: ns from LockWait to LockAcquired.
         lock_hold: ns from LockAcquired to LockReleased.
         threads: each thread's numbers, the busiest first.
+        irps: the IRPs of each device and major function, the most frequent first.
     """
 
     mode: str
@@ -110,6 +79,7 @@ class TraceStats:
     lock_wait: Percentiles
     lock_hold: Percentiles
     threads: tuple[ThreadStats, ...] = ()
+    irps: tuple[IrpStats, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
@@ -140,6 +110,7 @@ def statistics(history: History) -> TraceStats:
         lock_wait=Percentiles.of(_lock_waits(history)),
         lock_hold=Percentiles.of(_durations(history, history.holds)),
         threads=thread_statistics(history),
+        irps=irp_statistics(history),
     )
 
 

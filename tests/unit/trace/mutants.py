@@ -6,6 +6,7 @@ from __future__ import annotations
 from tests.unit.trace import (
     mutants_dpc,
     mutants_interrupt,
+    mutants_irps,
     mutants_irql,
     mutants_locks,
     mutants_queues,
@@ -15,5 +16,5 @@ from tests.unit.trace.faults import MUTANTS, CannotBreak, Mutant
 
 __all__ = ["MODULES", "MUTANTS", "CannotBreak", "Mutant"]
 
-MODULES = (mutants_irql, mutants_dpc, mutants_interrupt, mutants_locks, mutants_queues, mutants_threads)
+MODULES = (mutants_irql, mutants_dpc, mutants_interrupt, mutants_locks, mutants_queues, mutants_threads, mutants_irps)
 """Where the faults are; each registers its own when it is imported."""

@@ -18,7 +18,7 @@ from tests.unit.trace.faults import (
     places,
     without,
 )
-from tests.unit.trace.parts import ANY_CPU, HIGH
+from tests.unit.trace.parts import ANY_CPU, DISPATCH, HIGH
 from tests.unit.trace.synth import BROADCAST_LOCK, IPI_VECTOR, Row, Run
 
 THREADED = 1 << 24
@@ -128,6 +128,7 @@ def removed_though_not_queued(run: Run, chance: random.Random) -> Run:
 @mutant("DPC-12")
 def not_removed_though_queued(run: Run, chance: random.Random) -> Run:
     own = [at for at in places(run, "DpcInsert") if run.rows[at].a1 & 1 and run.rows[at].a1 >> 8 & 0xFF != ANY_CPU]
+    own = [at for at in own if run.rows[at].irql <= DISPATCH]  # not from an interrupt, beside which the queue is served
     at = choose([at for at in own if _start(run, at) is not None], chance)
     row, taken = run.rows[at], run.rows[_start(run, at) or 0]
     if row.cpu != taken.cpu:

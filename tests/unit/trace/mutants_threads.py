@@ -176,7 +176,13 @@ def last_come_first_served(run: Run, chance: random.Random) -> Run:
 
 @mutant("MUT-1")
 def two_owners(run: Run, chance: random.Random) -> Run:
-    free = [at for at in places(run, "Signal") if kind_of(run.rows[at]) == Kind.MUTEX]
+    own = History(run.trace()).of_threads
+    free = []
+    for at in places(run, "Signal"):
+        cpu = another_cpu(run, run.rows[at].cpu)
+        before = next((other for other in range(at, 0, -1) if run.rows[other].cpu == cpu), 0)
+        if kind_of(run.rows[at]) == Kind.MUTEX and own[before]:  # that CPU is a thread's then, not an interrupt's
+            free.append(at)
     at = choose(free, chance)
     row = run.rows[at]
     cpu = another_cpu(run, row.cpu)

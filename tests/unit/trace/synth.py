@@ -11,6 +11,7 @@ import random
 from typing import Any
 
 from dirql.trace.accounting import Accounting
+from tests.unit.trace.irpacts import IrpActs
 from tests.unit.trace.lockacts import CALLER, SPIN_LOCKS
 from tests.unit.trace.parts import (
     ANY_CPU,
@@ -57,7 +58,7 @@ BROADCAST_LOCK = 0xFFFF_8000_0000_7300
 DEVICE_LOCK = 0xFFFF_8000_0000_7400
 
 
-class Machine(ThreadActs):
+class Machine(ThreadActs, IrpActs):
     """The simulator.
 
     Args:
@@ -127,7 +128,9 @@ class Machine(ThreadActs):
             if self.random.random() < 0.03:
                 self.interrupt_somewhere()
         self.stopping = True
-        while any(cpu.stack or cpu.pending or cpu.queue or cpu.threads for cpu in self.cpus) or self.shared_dpcs:
+        while self.busy or any(cpu.stack or cpu.pending or cpu.queue or cpu.threads for cpu in self.cpus):
+            if any(device.busy for device in self.devices) and self.random.random() < 0.03:
+                self.send_interrupt(0)  # its DPC finishes what the devices do
             self.step()
         accounting = Accounting(
             sent=dict(self.sent),
@@ -141,7 +144,13 @@ class Machine(ThreadActs):
         if self.random.random() < 0.1:
             self.random.choice(self.cpus).pending.add(CLOCK_VECTOR)
             return
-        message = self.random.randrange(len(self.interrupts))
+        self.send_interrupt(self.random.randrange(len(self.interrupts)))
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.shared_dpcs) or any(device.busy for device in self.devices)
+
+    def send_interrupt(self, message: int) -> None:
         interrupt = self.interrupts[message]
         pending = self.cpus[interrupt.cpu].pending
         self.sent[message] = self.sent.get(message, 0) + 1
@@ -194,12 +203,13 @@ class Machine(ThreadActs):
         return [
             *[self.hold_at_dispatch] * 4,
             *[self.lock_something] * 3,
-            *[self.queue_up] * 5,
+            *[self.queue_up] * 7,
             *[self.share] * 5,
             *[self.queue_dpcs] * 2,
             *[self.synchronize_somewhere] * 5,
             *[self.mark] * 2,
             *[self.send] * 3,
+            *[self.send_requests] * 3,
             self.switch,
             self.call_everybody,
         ]
@@ -387,6 +397,8 @@ class Machine(ThreadActs):
                 yield from self.pause(0.3)
             self.record(cpu, "DpcStart", dpc.address, dpc.routine)
             yield None
+            if dpc is self.interrupts[0].dpc or dpc is self.interrupts[-1].dpc:
+                yield from self.finish(cpu)
             choice = 1.0 if self.stopping else self.random.random()
             if choice < 0.1:
                 yield from self.insert(cpu, dpc)

@@ -116,7 +116,7 @@ def test_slices_nest_even_on_faulty_traces(name: str | None) -> None:
     import random
 
     for seed in range(5):
-        run = simulate(seed, 3, 2500, threads=name is None)
+        run = simulate(seed, 3, 4000, threads=name is None)
         if name is not None:
             run = MUTANTS[name].apply(run, random.Random(seed))
         slices = cpu_slices(History(run.trace()))

@@ -18,7 +18,7 @@ from dirql.trace.oracle.account import balances
 from tests.unit.trace.header import events_of_header
 from tests.unit.trace.synth import Row, build, make_meta, simulate, tile, to_arrays
 
-RUN = simulate(1, cpus=3, records=6000)
+RUN = simulate(1, cpus=3, records=9000)
 
 
 @settings(max_examples=60, deadline=None)
@@ -187,7 +187,7 @@ def test_verdict_is_plain_data() -> None:
 
 
 def test_long_run_is_judged_like_a_short_one() -> None:
-    run = simulate(3, 3, 4000)
+    run = simulate(3, 3, 9000)
     trace = Trace(tile(run, 15), make_meta(3))
     verdict = judge(trace)
     short = judge(run.trace())

@@ -22,13 +22,14 @@ CLAUSES = {
     *("DPC-1", "DPC-2", "DPC-3", "DPC-4", "DPC-5", "DPC-6", "DPC-7", "DPC-8", "DPC-12", "DPC-15"),
     *("INT-1", "INT-6", "INT-8", "INT-11", "SYN-1", "SYN-2", "SYN-3", "SYN-4", "SYS-9", "IPI-1", "INT-ACCOUNT"),
     *("IRQL-9", "THR-1", "THR-RUN", "THR-PRIORITY", "WAIT-2", "EVT-1", "EVT-5", "MUT-1", "SEM-3", "TMR-3"),
+    *("IRP-3", "IRP-8", "IRP-CALL", "SPIN-17"),
 }
 
 
 @pytest.fixture(scope="module")
 def runs() -> list[Run]:
     """Correct runs."""
-    made = [simulate(seed, cpus=3, records=5000, windows=False) for seed in SEEDS]
+    made = [simulate(seed, cpus=3, records=8000, windows=False) for seed in SEEDS]
     shown: set[str] = set()
     for run in made:
         clauses = judge(run.trace()).clauses

@@ -112,8 +112,11 @@ def test_arrows_lead_from_insertion_to_run(tmp_path: Path) -> None:
     assert len(dpcs) == sum(row.event in ("DpcStart", "ThreadedDpcStart") for row in run.rows)
     assert all(("DPC " in name) == (flow in dpcs) for flow, (_, name) in arrives.items())
     waits = [wait for release in history.dispatcher.releases for wait in release.ended]
-    assert len(leaves) - len(dpcs) == sum(wait.satisfied and wait.run >= 0 for wait in waits) > 0
-    for flow in leaves.keys() - dpcs:
+    irps = {flow for flow, (_, name) in leaves.items() if name.startswith("IRP_MJ_")}
+    assert len(irps) == sum(row.event == "IrpComplete" for row in run.rows) > 0
+    assert all((name == "IrpComplete") == (flow in irps) for flow, (_, name) in arrives.items())
+    assert len(leaves) - len(dpcs) - len(irps) == sum(wait.satisfied and wait.run >= 0 for wait in waits) > 0
+    for flow in leaves.keys() - dpcs - irps:
         assert leaves[flow][0] <= arrives[flow][0]
         assert (leaves[flow][1].split()[0], arrives[flow][1].split()[0]) == ("signal", "CPU")
 

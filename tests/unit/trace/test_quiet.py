@@ -12,7 +12,7 @@ from dirql.trace.oracle import Status, judge
 from dirql.trace.quiet import Connection, QuietStart
 from tests.unit.trace.synth import Row, build, make_meta, simulate, tile
 
-RUN = simulate(4, 3, 6000)
+RUN = simulate(4, 3, 9000)
 LOCK = 0xFFFF_8000_0000_7000
 
 

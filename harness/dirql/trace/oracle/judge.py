@@ -13,6 +13,7 @@ from dirql.trace.oracle import (
     dpc,
     fifo,
     interrupt,
+    irps,
     irql,
     levels,
     order,
@@ -62,6 +63,7 @@ def judge(trace: Trace, accounting: Accounting | None = None, *, history: Histor
         *broadcast.judge(history),
         *scheduling.judge(history, locks),
         *waits.judge(history),
+        *irps.judge(history, locks),
         *account.judge(history, accounting),
     ]
     asked = {name for finding in findings for name in finding.clause.needs}
