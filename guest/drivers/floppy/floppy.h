@@ -22,7 +22,7 @@ NTHALAPI ULONG NTAPI HalGetInterruptVector(INTERFACE_TYPE InterfaceType, ULONG B
 #define FLOPPY_HEADS            2u
 #define FLOPPY_CYLINDERS        80u
 #define FLOPPY_CYLINDER_SECTORS (FLOPPY_SECTORS * FLOPPY_HEADS)
-#define FLOPPY_BYTES            ((LONGLONG)FLOPPY_SECTOR * FLOPPY_CYLINDER_SECTORS * FLOPPY_CYLINDERS)
+#define FLOPPY_BYTES            1474560ll /* of all cylinders */
 
 /* What the driver has seen, for whoever looks on. Each has one lock or thread that writes it. */
 typedef struct _FLOPPY_COUNTS {
