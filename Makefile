@@ -15,7 +15,7 @@ include mk/drivers.mk
 include mk/check.mk
 include mk/mutants.mk
 
-IMAGES := $(FIRMWARE_ROM) $(GUEST_ELF) $(DRIVER_IMAGES)
+IMAGES := $(FIRMWARE_ROM) $(GUEST_ELF) $(DRIVER_IMAGES) $(DRIVER_IMPORTS) $(DRIVER_KIT)
 MACHINE := --cpus $(CPUS) $(if $(MODE),--mode $(MODE))
 
 .PHONY: help
@@ -66,7 +66,11 @@ qemu-gdb: build venv ## boot under gdb, every CPU in it
 doctor: venv ## what dirql needs, what is here, how to get the rest
 	$(Q)$(VENV)/bin/dirql doctor
 
-.PHONY: build images format clean
+.PHONY: docs build images format clean
+docs: build venv ## write docs/exports.md anew: which documented routine is in, partial or out
+	$(Q)$(VENV)/bin/dirql exports --markdown > $(BUILD)/exports.md
+	$(Q)cmp -s $(BUILD)/exports.md docs/exports.md || cp $(BUILD)/exports.md docs/exports.md
+
 build: packages ## firmware, guest and drivers, into build/
 	$(Q)$(MAKE) $(PARALLEL) images
 

@@ -3,18 +3,14 @@
 DRIVER_ROOTS := guest/drivers:$(BUILD)/drivers guest/experiments:$(BUILD)/drivers bench/drivers:$(BUILD)/drivers \
 	tests/drivers:$(BUILD)/tests tests/target:$(BUILD)/target
 
-# The image is the same bytes whenever and wherever it is built: no time stamp, no path of the checkout. Relocations stay
-# (the loader chooses the base), debug information stays, and so do frame pointers, for the stacks in a dossier; they form
-# a chain only without unwind tables, whose rules want the frame pointer elsewhere. No tail calls: the kernel takes a return
-# address for the caller, in traces and in the stacks of bugchecks.
-# min-pagesize: the headers' KeGetCurrentProcessorNumber reads GS:[184h], which gcc would take for a read near address 0.
-DRIVER_CFLAGS := -std=gnu11 -O2 -g -fno-omit-frame-pointer -fno-asynchronous-unwind-tables \
-	-fno-optimize-sibling-calls -ffile-prefix-map=$(CURDIR)=. \
-	-Wall -Wextra -Werror -Wshadow -Wundef -Wvla -Wstrict-prototypes -Wno-multichar --param=min-pagesize=0 \
+# $(call driver_flags,word): what driver.flags says. `dirql build` reads the same file.
+driver_flags = $(shell sed -n 's/^$(1) //p' mk/driver.flags)
+
+# The image is the same bytes wherever it is built: no path of the checkout.
+DRIVER_CFLAGS := $(call driver_flags,compile) $(call driver_flags,house) -ffile-prefix-map=$(CURDIR)=. \
 	-Iguest/include/driver -isystem $(MINGW_INCLUDE)/ddk
-DRIVER_LDFLAGS := -shared -nostdlib -Wl,--subsystem,native -Wl,-e,DriverEntry -Wl,--dynamicbase \
-	-Wl,--image-base,0x140000000 -Wl,--no-insert-timestamp -Wl,--exclude-all-symbols
-DRIVER_LIBS := -L$(BUILD)/lib -ldirql -lntoskrnl -lhal
+DRIVER_LDFLAGS := $(call driver_flags,link)
+DRIVER_LIBS := -L$(BUILD)/lib $(call driver_flags,libraries)
 DRIVER_IMPORTS := $(BUILD)/lib/libdirql.a
 
 # $(call driver,root,folder,name): the rule for one image.
@@ -33,7 +29,7 @@ DRIVER_SOURCES :=
 $(foreach root,$(DRIVER_ROOTS),$(call drivers_of,$(firstword $(subst :, ,$(root))),$(lastword $(subst :, ,$(root)))))
 DRIVER_OBJECTS := $(DRIVER_SOURCES:%=$(BUILD)/obj/%.o)
 
-$(DRIVER_OBJECTS): $(BUILD)/obj/%.o: % mk/drivers.mk
+$(DRIVER_OBJECTS): $(BUILD)/obj/%.o: % mk/drivers.mk mk/driver.flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(MINGW_CC) $(DRIVER_CFLAGS) -MMD -MP -c -o $@ $<
@@ -49,3 +45,15 @@ $(DRIVER_IMAGES): | $(DRIVER_IMPORTS)
 	$(Q)$(MINGW_CC) $(DRIVER_LDFLAGS) -o $@ $^ $(DRIVER_LIBS)
 
 -include $(DRIVER_OBJECTS:.o=.d)
+
+# What building a driver elsewhere takes, beside the import library: `dirql build` finds it with the other built things.
+DRIVER_KIT := $(patsubst guest/include/driver/%,$(BUILD)/driverkit/include/%,$(wildcard guest/include/driver/*.h)) \
+	$(BUILD)/driverkit/driver.flags
+
+$(BUILD)/driverkit/include/%.h: guest/include/driver/%.h
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+
+$(BUILD)/driverkit/driver.flags: mk/driver.flags
+	@mkdir -p $(@D)
+	$(Q)cp $< $@

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the built images are: `$DIRQL_BUILD`, else `build/` of the checkout that this package was installed from."""
+"""Where the built things are.
+
+`$DIRQL_BUILD`, else `build/` of the checkout that this package was installed from, else those that the package brought
+along (`make wheel`).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,10 @@ from dirql.errors import BuildError
 def build_folder() -> Path:
     """Return the folder of built images."""
     given = os.environ.get("DIRQL_BUILD")
-    return Path(given) if given else Path(__file__).resolve().parents[3] / "build"
+    if given:
+        return Path(given)
+    brought = Path(__file__).resolve().parents[1] / "built"
+    return brought if brought.is_dir() else Path(__file__).resolve().parents[3] / "build"
 
 
 def _built(*parts: str) -> Path:
@@ -32,6 +39,21 @@ def rom() -> Path:
 def kernel() -> Path:
     """Return the guest's kernel. Raises BuildError if it has not been built."""
     return _built("guest", "dirql-guest.elf")
+
+
+def driver_headers() -> Path:
+    """Return the folder of dirql's headers for drivers. Raises BuildError if it has not been built."""
+    return _built("driverkit", "include", "dirql.h").parent
+
+
+def driver_flags() -> Path:
+    """Return the file of compiler and linker flags for drivers. Raises BuildError if it has not been built."""
+    return _built("driverkit", "driver.flags")
+
+
+def driver_library() -> Path:
+    """Return the folder of the import library. Raises BuildError if it has not been built."""
+    return _built("lib", "libdirql.a").parent
 
 
 def driver(name: str) -> Path:
