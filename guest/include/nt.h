@@ -11,6 +11,7 @@
 #include "nt/apc.h"
 #include "nt/dpc.h"
 #include "nt/exceptions.h"
+#include "nt/files.h"
 #include "nt/interrupts.h"
 #include "nt/io.h"
 #include "nt/locks.h"

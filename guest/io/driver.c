@@ -6,20 +6,23 @@
 #include "../include/mutant.h"
 #include "../ldr/ldr.h"
 
-#define POOL_TAG_DRIVER     'virD'
 #define IOP_REGISTRY_PATH   L"\\Registry\\Machine\\System\\CurrentControlSet\\Services\\"
 #define IOP_NAME_CHARACTERS 40
 
 typedef struct _IOP_DRIVER {
+    DRIVER_OBJECT Object; /* first: the object is what drivers know */
     struct _IOP_DRIVER *Next;
-    DRIVER_OBJECT Object;
     DRIVER_EXTENSION Extension;
     volatile LONG Work;                  /* work items in its name, and one more until it is unloaded */
     KEVENT WorkDone;                     /* the last of them, after that */
+    volatile LONG Opens;                 /* of its devices, and of stacks that it has the top of */
     WCHAR Name[8 + IOP_NAME_CHARACTERS]; /* \Driver\name */
     WCHAR RegistryPath[RTL_NUMBER_OF(IOP_REGISTRY_PATH) + IOP_NAME_CHARACTERS];
     UNICODE_STRING RegistryString;
 } IOP_DRIVER;
+
+OBJECT_TYPE IopDriverType = {.Self = &IopDriverType, .Name = "Driver", .Tag = 'virD'};
+NT_EXPORT_AS(&IopDriverType, IoDriverObjectType);
 
 static IOP_DRIVER *IopDrivers; /* changed by the boot CPU's loop alone */
 
@@ -47,11 +50,10 @@ static VOID IopAppend(WCHAR *text, UNICODE_STRING *string, const WCHAR *prefix, 
 }
 
 NTSTATUS IopCreateDriverObject(const char *name, ULONG64 base, ULONG64 size, PDRIVER_OBJECT *driver) {
-    IOP_DRIVER *entry = ExAllocatePoolWithTag(NonPagedPool, sizeof *entry, POOL_TAG_DRIVER);
+    IOP_DRIVER *entry = ObCreateObject(&IopDriverType, sizeof *entry);
     if (entry == NULL) {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
-    RtlZeroMemory(entry, sizeof *entry);
     entry->Object.Type = IO_TYPE_DRIVER;
     entry->Object.Size = sizeof(DRIVER_OBJECT);
     entry->Object.DriverStart = (PVOID)base;
@@ -78,7 +80,7 @@ static VOID IopDeleteDriverObject(PDRIVER_OBJECT driver) {
         link = &(*link)->Next;
     }
     *link = entry->Next;
-    ExFreePoolWithTag(entry, POOL_TAG_DRIVER);
+    ObfDereferenceObject(driver);
 }
 
 PDRIVER_OBJECT IopFindDriver(ULONG64 image_base) {
@@ -106,7 +108,7 @@ VOID IopBeginWork(PVOID object) {
     /* Relaxed: whoever begins work knows that the object is there. */
     __atomic_add_fetch(&IopDriverOf(object)->Work, 1, __ATOMIC_RELAXED);
     if (IopKeepsDevice(object)) {
-        IopReferenceDevice(object);
+        ObfReferenceObject(object);
     }
 }
 
@@ -120,7 +122,7 @@ static VOID IopDropWork(IOP_DRIVER *driver) {
 VOID IopEndWork(PVOID object) {
     IOP_DRIVER *driver = IopDriverOf(object);
     if (IopKeepsDevice(object)) {
-        IopDereferenceDevice(object);
+        ObfDereferenceObject(object);
     }
     IopDropWork(driver);
 }
@@ -151,6 +153,18 @@ NTSTATUS IopStartDriver(const LDR_IMAGE *image) {
     return status;
 }
 
+static IOP_DRIVER *IopEntryOf(PDRIVER_OBJECT driver) {
+    return CONTAINING_RECORD(driver, IOP_DRIVER, Object);
+}
+
+VOID IopBeginOpen(PDRIVER_OBJECT driver) {
+    __atomic_add_fetch(&IopEntryOf(driver)->Opens, 1, __ATOMIC_RELAXED); /* whoever opens knows that it is there */
+}
+
+VOID IopEndOpen(PDRIVER_OBJECT driver) {
+    __atomic_sub_fetch(&IopEntryOf(driver)->Opens, 1, __ATOMIC_RELEASE); /* what was done with the file comes before */
+}
+
 NTSTATUS IopStopDriver(const LDR_IMAGE *image) {
     PDRIVER_OBJECT driver = IopFindDriver(image->Base);
     if (driver == NULL) {
@@ -158,6 +172,11 @@ NTSTATUS IopStopDriver(const LDR_IMAGE *image) {
     }
     if (driver->DriverUnload == NULL) {
         return STATUS_INVALID_DEVICE_REQUEST; /* a driver without DriverUnload stays */
+    }
+    LONG opens = __atomic_load_n(&IopEntryOf(driver)->Opens, __ATOMIC_ACQUIRE);
+    if (opens != 0) {
+        DbgPrint("io: %wZ is not unloaded: files of its devices are open\n", &driver->DriverName);
+        return STATUS_DEVICE_BUSY; /* and may be asked to unload again */
     }
     PDRIVER_UNLOAD unload = driver->DriverUnload;
     driver->DriverUnload = NULL; /* once only, whatever comes of it */

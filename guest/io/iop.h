@@ -9,6 +9,9 @@
 #include "../include/ddk.h"
 #include "../include/hostif.h"
 #include "../ke/ki.h"
+#include "../ob/ob.h"
+
+extern OBJECT_TYPE IopDeviceType, IopDriverType, IopFileType, IopEventType;
 
 #define IOP_MAXIMUM_MESSAGES 64
 #define IOP_FIRST_DIRQL      4
@@ -71,6 +74,8 @@ NTSTATUS IopAssignInterrupts(IOP_PDO *pdo);
 VOID IopReleaseInterrupts(IOP_PDO *pdo);
 PCM_RESOURCE_LIST IopBuildResources(const IOP_PDO *pdo, BOOLEAN translated);
 
+VOID IopPutLocation(WCHAR *digits, ULONG location); /* io/links.c: four hexadecimal digits */
+
 /* io/line.c: the pins of the I/O APIC and their vectors. */
 ULONG IopLineVector(ULONG pin);                   /* 0: none left, or a pin that is the kernel's own or is none */
 ULONG IopPinOfVector(ULONG vector);               /* BOOT_NO_PIN: no line's */
@@ -88,8 +93,13 @@ NTSTATUS IopRetargetLine(ULONG pin, ULONG cpu);
  */
 VOID IopBeginWork(PVOID object);
 VOID IopEndWork(PVOID object);
-VOID IopReferenceDevice(PDEVICE_OBJECT device);
-VOID IopDereferenceDevice(PDEVICE_OBJECT device);
+/* io/device.c: an open of a device (DEVICE_OBJECT.ReferenceCount). FALSE: it is exclusive, and open. <= DISPATCH_LEVEL. */
+BOOLEAN IopTakeForOpen(PDEVICE_OBJECT device);
+VOID IopLeaveOpen(PDEVICE_OBJECT device);
+/* io/driver.c: an open file's devices are of these drivers, which are not unloaded meanwhile. */
+VOID IopBeginOpen(PDRIVER_OBJECT driver);
+VOID IopEndOpen(PDRIVER_OBJECT driver);
+VOID IopInitializeThreadIrps(VOID); /* io/threadirp.c: boot CPU, once */
 VOID IopInitializeWork(VOID); /* io/workitem.c: boot CPU, once */
 
 /* io/connect.c: disconnects what a device or an image left connected, and says so. */

@@ -37,6 +37,7 @@ VOID IopInitialize(VOID) {
     }
     IopBusDriver->MajorFunction[IRP_MJ_PNP] = IopBusPnp;
     IopInitializeWork();
+    IopInitializeThreadIrps();
 }
 
 IOP_PDO *IopPdoOf(PDEVICE_OBJECT device) {
@@ -61,7 +62,10 @@ static NTSTATUS IopEnumerate(ULONG location, PDEVICE_OBJECT *device) {
     if (*device != NULL) {
         return STATUS_SUCCESS;
     }
-    NTSTATUS status = IoCreateDevice(IopBusDriver, sizeof(IOP_PDO), NULL, FILE_DEVICE_BUS_EXTENDER, 0, FALSE, device);
+    WCHAR text[] = L"\\Device\\PCI0000"; /* what device interfaces lead to */
+    UNICODE_STRING name = {.Length = sizeof text - sizeof(WCHAR), .MaximumLength = sizeof text, .Buffer = text};
+    IopPutLocation(text + RTL_NUMBER_OF(text) - 5, location);
+    NTSTATUS status = IoCreateDevice(IopBusDriver, sizeof(IOP_PDO), &name, FILE_DEVICE_BUS_EXTENDER, 0, FALSE, device);
     if (NT_SUCCESS(status)) {
         IopPdoOf(*device)->Location = location;
         IopPdoOf(*device)->Function = function;

@@ -77,6 +77,10 @@ typedef struct _KTHREAD {
 
     KI_APC_STATE Apc;
 
+    /* The I/O manager's: IRPs that complete in this thread. The thread's own, at APC_LEVEL. */
+    LIST_ENTRY Irps;
+    PKEVENT IrpsDone; /* set when the last of them has; NULL: nobody waits */
+
     /* The verifier's (verifier/irql.c, owned.c), the thread's own. */
     ULONG64 ApcRaises; /* its raises to APC_LEVEL, the newest in bit 0; a bit: the IRQL that it came from */
     ULONG ApcRaiseCount;

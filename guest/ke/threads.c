@@ -42,6 +42,7 @@ VOID KiInitializeThread(PKTHREAD thread, ULONG64 stack_top, PKSTART_ROUTINE rout
     KiInitializeHeader(&thread->Header, ThreadObject, sizeof *thread, 0);
     KiInitializeHeader(&thread->Timer.Header, TimerNotificationObject, sizeof thread->Timer, 0);
     InitializeListHead(&thread->Mutexes);
+    InitializeListHead(&thread->Irps);
     InitializeListHead(&thread->Apc.List);
     InitializeListHead(&thread->AllThreads);
     thread->StackTop = stack_top;
@@ -94,8 +95,13 @@ VOID KiThreadBegins(VOID) {
     KiExitThread(STATUS_SUCCESS);
 }
 
+VOID (*KiEndThreadIo)(PKTHREAD thread);
+
 VOID KiExitThread(NTSTATUS status) {
     PKTHREAD thread = KiCurrentThread();
+    if (KiEndThreadIo != NULL) {
+        KiEndThreadIo(thread);
+    }
     KiVerifyThreadEnd();
     KiEndApcs(thread);
     if (thread->Queue != NULL) {

@@ -17,6 +17,7 @@ ULONG ObCountHandles(VOID) {
 
 NTSTATUS ObCreateHandle(PVOID object, PHANDLE handle) {
     NTSTATUS status = STATUS_INSUFFICIENT_RESOURCES;
+    ObpAddHandle(object);
     KIRQL irql = KiAcquireLockAtHigh(&ObpHandleLock);
     for (ULONG tried = 0; tried < OBP_HANDLES; tried++) {
         ULONG index = (ObpHandleHint + tried) % OBP_HANDLES;
@@ -30,8 +31,8 @@ NTSTATUS ObCreateHandle(PVOID object, PHANDLE handle) {
         }
     }
     KiReleaseLockFromHigh(&ObpHandleLock, irql);
-    if (NT_SUCCESS(status)) {
-        ObfReferenceObject(object);
+    if (!NT_SUCCESS(status)) {
+        ObpDropHandle(object);
     }
     return status;
 }
@@ -55,7 +56,7 @@ NTSTATUS NTAPI ObReferenceObjectByHandle(HANDLE Handle, ACCESS_MASK DesiredAcces
     KIRQL irql = KiAcquireLockAtHigh(&ObpHandleLock);
     PVOID *entry = ObpEntry(Handle);
     if (entry != NULL) {
-        status = ObjectType == NULL || ObpTypeOf(*entry) == ObjectType ? STATUS_SUCCESS : STATUS_OBJECT_TYPE_MISMATCH;
+        status = ObjectType == NULL || ObTypeOf(*entry) == ObjectType->Self ? STATUS_SUCCESS : STATUS_OBJECT_TYPE_MISMATCH;
     }
     if (NT_SUCCESS(status)) {
         *Object = *entry;
@@ -83,7 +84,7 @@ NTSTATUS NTAPI ZwClose(HANDLE Handle) {
     if (object == NULL) {
         return STATUS_INVALID_HANDLE;
     }
-    ObfDereferenceObject(object);
+    ObpDropHandle(object);
     return STATUS_SUCCESS;
 }
 NT_EXPORT(ZwClose);

@@ -36,8 +36,11 @@ VOID NTAPI KeRevertToUserAffinityThreadEx(KAFFINITY Affinity);
 NTSTATUS NTAPI ObReferenceObjectByHandle(HANDLE Handle, ACCESS_MASK DesiredAccess, POBJECT_TYPE ObjectType,
                                          KPROCESSOR_MODE AccessMode, PVOID *Object,
                                          POBJECT_HANDLE_INFORMATION HandleInformation);
+NTSTATUS NTAPI ObReferenceObjectByPointer(PVOID Object, ACCESS_MASK DesiredAccess, POBJECT_TYPE ObjectType,
+                                          KPROCESSOR_MODE AccessMode);
 LONG_PTR FASTCALL ObfReferenceObject(PVOID Object);
 LONG_PTR FASTCALL ObfDereferenceObject(PVOID Object);
+VOID NTAPI ObDereferenceObjectDeferDelete(PVOID Object);
 NTSTATUS NTAPI ZwClose(HANDLE Handle);
 
 /* NOLINTEND(readability-redundant-declaration) */
