@@ -68,8 +68,8 @@ NTSTATUS IopGiveControl(PIRP irp, PIO_STACK_LOCATION location, ULONG code, PVOID
     }
     NTSTATUS status = IopGiveSystemBuffer(irp, input, input_bytes, NULL, 0);
     if (NT_SUCCESS(status)) {
-        status = IopGiveMdl(irp, output, output_bytes, method == METHOD_IN_DIRECT ? IoReadAccess : IoWriteAccess,
-                            resident);
+        status =
+            IopGiveMdl(irp, output, output_bytes, method == METHOD_IN_DIRECT ? IoReadAccess : IoWriteAccess, resident);
     }
     return status;
 }

@@ -47,9 +47,9 @@ PIRP NTAPI IoBuildAsynchronousFsdRequest(ULONG MajorFunction, PDEVICE_OBJECT Dev
 NT_EXPORT(IoBuildAsynchronousFsdRequest);
 
 PIRP NTAPI IoBuildSynchronousFsdRequest(ULONG MajorFunction, PDEVICE_OBJECT DeviceObject, PVOID Buffer, ULONG Length,
-                                        PLARGE_INTEGER StartingOffset, PKEVENT Event,
-                                        PIO_STATUS_BLOCK IoStatusBlock) {
-    PIRP irp = IoBuildAsynchronousFsdRequest(MajorFunction, DeviceObject, Buffer, Length, StartingOffset, IoStatusBlock);
+                                        PLARGE_INTEGER StartingOffset, PKEVENT Event, PIO_STATUS_BLOCK IoStatusBlock) {
+    PIRP irp =
+        IoBuildAsynchronousFsdRequest(MajorFunction, DeviceObject, Buffer, Length, StartingOffset, IoStatusBlock);
     if (irp != NULL) {
         irp->UserEvent = Event;
         irp->Flags |= IRP_SYNCHRONOUS_API;

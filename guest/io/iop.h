@@ -100,7 +100,7 @@ VOID IopLeaveOpen(PDEVICE_OBJECT device);
 VOID IopBeginOpen(PDRIVER_OBJECT driver);
 VOID IopEndOpen(PDRIVER_OBJECT driver);
 VOID IopInitializeThreadIrps(VOID); /* io/threadirp.c: boot CPU, once */
-VOID IopInitializeWork(VOID); /* io/workitem.c: boot CPU, once */
+VOID IopInitializeWork(VOID);       /* io/workitem.c: boot CPU, once */
 
 /* io/connect.c: disconnects what a device or an image left connected, and says so. */
 VOID IopForceOff(const VOID *owner, ULONG64 base, ULONG64 size, PUNICODE_STRING whose);

@@ -36,9 +36,10 @@ VOID IopEndThreadIrp(PIRP irp, CCHAR boost); /* <= DISPATCH_LEVEL, completed */
 typedef struct _IOP_REQUEST {
     UCHAR MajorFunction, MinorFunction;
     PFILE_OBJECT File;
-    ULONG Code;           /* control code; information class of query and set */
-    ULONG Key;            /* of a read or write */
-    LARGE_INTEGER Offset; /* of a read or write; create: disposition << 24 | options in the low half, share access above */
+    ULONG Code; /* control code; information class of query and set */
+    ULONG Key;  /* of a read or write */
+    LARGE_INTEGER
+        Offset; /* of a read or write; create: disposition << 24 | options in the low half, share access above */
     PVOID Input;
     ULONG InputBytes;
     PVOID Output;

@@ -43,8 +43,7 @@ NT_PARTIAL(ZwCreateFile, "no RootDirectory, no extended attributes; AllocationSi
 
 NTSTATUS NTAPI ZwOpenFile(PHANDLE FileHandle, ACCESS_MASK DesiredAccess, POBJECT_ATTRIBUTES ObjectAttributes,
                           PIO_STATUS_BLOCK IoStatusBlock, ULONG ShareAccess, ULONG OpenOptions) {
-    IOP_OPEN open = {
-        .Access = DesiredAccess, .Disposition = FILE_OPEN, .Options = OpenOptions, .Share = ShareAccess};
+    IOP_OPEN open = {.Access = DesiredAccess, .Disposition = FILE_OPEN, .Options = OpenOptions, .Share = ShareAccess};
     return IopCreateByHandle(FileHandle, ObjectAttributes, &open, IoStatusBlock);
 }
 NT_EXPORT(ZwOpenFile);

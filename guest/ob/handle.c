@@ -56,7 +56,8 @@ NTSTATUS NTAPI ObReferenceObjectByHandle(HANDLE Handle, ACCESS_MASK DesiredAcces
     KIRQL irql = KiAcquireLockAtHigh(&ObpHandleLock);
     PVOID *entry = ObpEntry(Handle);
     if (entry != NULL) {
-        status = ObjectType == NULL || ObTypeOf(*entry) == ObjectType->Self ? STATUS_SUCCESS : STATUS_OBJECT_TYPE_MISMATCH;
+        status =
+            ObjectType == NULL || ObTypeOf(*entry) == ObjectType->Self ? STATUS_SUCCESS : STATUS_OBJECT_TYPE_MISMATCH;
     }
     if (NT_SUCCESS(status)) {
         *Object = *entry;

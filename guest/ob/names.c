@@ -30,15 +30,12 @@ static KSPIN_LOCK ObpNameLock;
 static const struct {
     PCWSTR Written, Meant;
 } ObpSpellings[] = {
-    {L"\\\\.\\", L"\\??\\"},
-    {L"\\\\?\\", L"\\??\\"},
-    {L"\\DosDevices\\", L"\\??\\"},
-    {L"\\GLOBAL\?\?\\", L"\\??\\"},
-    {L"\\??\\GLOBALROOT\\", L"\\"},
+    {L"\\\\.\\", L"\\??\\"},        {L"\\\\?\\", L"\\??\\"},        {L"\\DosDevices\\", L"\\??\\"},
+    {L"\\GLOBAL\?\?\\", L"\\??\\"}, {L"\\??\\GLOBALROOT\\", L"\\"},
 };
 
 static PCWSTR const ObpDirectories[] = {
-    L"\\??\\",     L"\\Device\\",     L"\\Driver\\", L"\\BaseNamedObjects\\", L"\\KernelObjects\\",
+    L"\\??\\",       L"\\Device\\",     L"\\Driver\\",      L"\\BaseNamedObjects\\", L"\\KernelObjects\\",
     L"\\Callback\\", L"\\FileSystem\\", L"\\ObjectTypes\\",
 };
 

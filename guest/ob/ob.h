@@ -29,9 +29,10 @@ POBJECT_TYPE ObTypeOf(PVOID object);
  * STATUS_OBJECT_NAME_INVALID, STATUS_OBJECT_PATH_NOT_FOUND (no such directory), STATUS_OBJECT_NAME_COLLISION.
  */
 NTSTATUS ObInsertName(PCUNICODE_STRING name, PVOID object);
-NTSTATUS ObInsertLink(PCUNICODE_STRING name, PCUNICODE_STRING target); /* a symbolic link, followed when a name is looked up */
-NTSTATUS ObRemoveLink(PCUNICODE_STRING name);                          /* STATUS_OBJECT_NAME_NOT_FOUND */
-VOID ObRemoveNameOf(PVOID object);                                     /* whatever name it has, if any */
+NTSTATUS ObInsertLink(PCUNICODE_STRING name,
+                      PCUNICODE_STRING target); /* a symbolic link, followed when a name is looked up */
+NTSTATUS ObRemoveLink(PCUNICODE_STRING name);   /* STATUS_OBJECT_NAME_NOT_FOUND */
+VOID ObRemoveNameOf(PVOID object);              /* whatever name it has, if any */
 ULONG ObCountNames(VOID);
 /*
  * The object of a name, or of the longest part of it that ends before a backslash, links followed; referenced. *rest: what

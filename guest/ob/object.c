@@ -62,8 +62,8 @@ static VOID ObpDefer(OBJECT_HEADER *header) {
     header->Deferred.Next = __atomic_load_n(&ObpDeferred, __ATOMIC_RELAXED);
     /* Release: with what was done to it. The one that finds the stack empty queues the work: until it has been taken, others only
      * push. */
-    while (!__atomic_compare_exchange_n(&ObpDeferred, &header->Deferred.Next, &header->Deferred, FALSE, __ATOMIC_RELEASE,
-                                        __ATOMIC_RELAXED)) {
+    while (!__atomic_compare_exchange_n(&ObpDeferred, &header->Deferred.Next, &header->Deferred, FALSE,
+                                        __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
     }
     if (header->Deferred.Next == NULL) {
         ExQueueWorkItem(&ObpDeferredWork, DelayedWorkQueue);

@@ -38,7 +38,10 @@ SEQUENCED_LISTS = {
 """Without a lock and at any IRQL."""
 
 C_LIBRARY = {"memcmp", "memcpy", "memmove", "memset", "strcmp", "strlen", "strncmp"}
-VARIABLES = {"KeNumberProcessors", "PsThreadType"}
+VARIABLES = {
+    *("ExEventObjectType", "IoDeviceObjectType", "IoDriverObjectType", "IoFileObjectType", "KeNumberProcessors"),
+    "PsThreadType",
+}
 OWN = "Dirql"
 """dirql's own routines check their arguments themselves (DIRQL_MISUSE)."""
 
