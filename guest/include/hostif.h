@@ -256,8 +256,12 @@ typedef struct _LDR_IMAGE {
     ULONG64 Base; /* 0: unused */
     ULONG64 Size;
     ULONG64 EntryPoint;
+    ULONG64 Uses;  /* bit n: it imports from LdrImages[n] */
     char Name[40]; /* file name, NUL-terminated */
 } LDR_IMAGE;
+
+/* Why the last image was refused, or not unloaded: a line for each reason, NUL-terminated; empty: no reason was given. */
+#define LDR_PROBLEM_BYTES 4096
 
 extern HOST_BOOT_OPTIONS HostBootOptions;
 extern HOST_MAILBOX HostMailbox;
@@ -265,3 +269,4 @@ extern TRACE_CONTROL TraceControl;
 extern TRACE_RING TraceRing[MAXIMUM_CPUS];
 extern KI_BUGCHECK_DATA KiBugCheckData;
 extern LDR_IMAGE LdrImages[MAXIMUM_IMAGES];
+extern char LdrProblem[LDR_PROBLEM_BYTES];

@@ -1,133 +1,129 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Imports: by name, against the export table. While the verifier is on, a routine that has a checked form is reached through
- * that; switching it sends the imports of every loaded image elsewhere.
+ * Imports, by name or ordinal, of the kernel and of drivers that are loaded. Delayed ones are found at once, like the others: no
+ * driver can ask for them later. What a linker has bound beforehand is found anew. All that is missing is told before the image
+ * is refused.
  */
 #include "work.h"
 
-#include "../include/highlock.h"
-#include "../ke/verify.h"
+/* A descriptor of delayed imports (PE Format, "Delay-Load Import Tables"); all but Attributes are image addresses. */
+typedef struct _LDR_DELAY_DESCRIPTOR {
+    ULONG Attributes; /* 1: image addresses; older forms have virtual ones, in 32-bit images only */
+    ULONG Name;
+    ULONG Handle;
+    ULONG Slots;
+    ULONG Lookup;
+    ULONG BoundSlots;
+    ULONG UnloadSlots;
+    ULONG TimeStamp;
+} LDR_DELAY_DESCRIPTOR;
+C_ASSERT(sizeof(LDR_DELAY_DESCRIPTOR) == 32);
 
-#define CR0_WP 0x10000ull /* a write to a read-only page faults, in the kernel too (Intel SDM 3, 2.5) */
-
-const IMAGE_DATA_DIRECTORY *LdrDirectory(const LDR_WORK *work, ULONG index) {
-    const IMAGE_DATA_DIRECTORY *directory = &work->Headers->OptionalHeader.DataDirectory[index];
-    BOOLEAN present = index < work->Headers->OptionalHeader.NumberOfRvaAndSizes && directory->Size != 0;
-    return present ? directory : NULL;
-}
-
-static PVOID LdrFindImport(const char *name) {
-    PVOID plain = LdrFindExport(name);
-    const KI_VERIFIER *verifier = KiVerifier;
-    PVOID checked = plain != NULL && verifier != NULL ? verifier->FindChecked(name) : NULL;
-    return checked != NULL ? checked : plain;
-}
-
-/* A NUL-terminated string inside the image, NULL if it does not end there. */
-static const char *LdrString(const LDR_WORK *work, ULONG64 offset) {
-    for (ULONG64 i = offset; i < work->Size; i++) {
-        if (work->Base[i] == 0) {
-            return (const char *)work->Base + offset;
-        }
+BOOLEAN LdrModuleImports(const LDR_WORK *work, BOOLEAN delayed, ULONG number, LDR_MODULE_IMPORTS *imports) {
+    const IMAGE_DATA_DIRECTORY *directory =
+        LdrDirectory(work, delayed ? IMAGE_DIRECTORY_ENTRY_DELAY_IMPORT : IMAGE_DIRECTORY_ENTRY_IMPORT);
+    ULONG64 size = delayed ? sizeof(LDR_DELAY_DESCRIPTOR) : sizeof(IMAGE_IMPORT_DESCRIPTOR);
+    imports->Name = 0;
+    if (directory == NULL) {
+        return TRUE;
     }
-    return NULL;
+    ULONG64 offset = directory->VirtualAddress + number * size;
+    if (!LdrWithin(work->Size, offset, size)) {
+        return FALSE;
+    }
+    if (delayed) {
+        const LDR_DELAY_DESCRIPTOR *one = (const VOID *)(work->Base + offset);
+        *imports = (LDR_MODULE_IMPORTS){.Name = one->Name, .Lookup = one->Lookup, .Slots = one->Slots};
+    } else {
+        const IMAGE_IMPORT_DESCRIPTOR *one = (const VOID *)(work->Base + offset);
+        ULONG lookup = one->OriginalFirstThunk != 0 ? one->OriginalFirstThunk : one->FirstThunk;
+        *imports = (LDR_MODULE_IMPORTS){.Name = one->Name, .Lookup = lookup, .Slots = one->FirstThunk};
+    }
+    return TRUE;
 }
 
-static NTSTATUS LdrResolveModule(const LDR_WORK *work, const IMAGE_IMPORT_DESCRIPTOR *import, const char *image) {
-    ULONG64 slot = import->FirstThunk;
-    ULONG64 lookup = import->OriginalFirstThunk != 0 ? import->OriginalFirstThunk : import->FirstThunk;
-    const char *module = LdrString(work, import->Name);
+static NTSTATUS LdrMissing(LDR_FOUND found, const LDR_WORK *work, const char *module, const char *name, ULONG ordinal) {
+    BOOLEAN kernel = LdrIsKernelModule(module);
+    switch (found) {
+    case LdrNoModule:
+        return LdrRefuse(STATUS_DLL_NOT_FOUND,
+                         name != NULL ? "%s imports %s!%s, but %s is not loaded; load it first"
+                                      : "%s imports %s!#%u, but %s is not loaded; load it first",
+                         work->Name, module, name != NULL ? name : (PVOID)(ULONG_PTR)ordinal, module);
+    case LdrBadForwarder:
+        return LdrRefuse(STATUS_PROCEDURE_NOT_FOUND,
+                         name != NULL ? "%s imports %s!%s, which %s forwards to what is not there"
+                                      : "%s imports %s!#%u, which %s forwards to what is not there",
+                         work->Name, module, name != NULL ? name : (PVOID)(ULONG_PTR)ordinal, module);
+    default:
+        break;
+    }
+    if (name == NULL) {
+        return LdrRefuse(STATUS_ORDINAL_NOT_FOUND,
+                         kernel ? "%s imports ordinal %u of %s, whose exports have names only"
+                                : "%s imports ordinal %u of %s, which has no such export",
+                         work->Name, ordinal, module);
+    }
+    return LdrRefuse(STATUS_PROCEDURE_NOT_FOUND,
+                     kernel ? "%s imports %s!%s, which this kernel does not export"
+                            : "%s imports %s!%s, which that driver does not export",
+                     work->Name, module, name);
+}
+
+static NTSTATUS LdrResolveModule(LDR_WORK *work, const LDR_MODULE_IMPORTS *imports) {
+    ULONG64 slot = imports->Slots;
+    ULONG64 lookup = imports->Lookup;
+    const char *module = LdrString(work, imports->Name);
     NTSTATUS status = STATUS_SUCCESS;
+    if (module == NULL) {
+        return LdrRefuse(STATUS_INVALID_IMAGE_FORMAT,
+                         "the name of an imported module at image address 0x%x is beyond the image's 0x%I64x bytes",
+                         imports->Name, work->Size);
+    }
     for (;; slot += sizeof(ULONG64), lookup += sizeof(ULONG64)) {
-        if (module == NULL || !LdrWithin(work->Size, lookup, sizeof(ULONG64)) ||
-            !LdrWithin(work->Size, slot, sizeof(ULONG64))) {
-            return STATUS_INVALID_IMAGE_FORMAT;
+        if (!LdrWithin(work->Size, lookup, sizeof(ULONG64)) || !LdrWithin(work->Size, slot, sizeof(ULONG64))) {
+            return LdrRefuse(STATUS_INVALID_IMAGE_FORMAT,
+                             "the imports of %s at image addresses 0x%I64x and 0x%I64x are beyond the image's 0x%I64x "
+                             "bytes",
+                             module, lookup, slot, work->Size);
         }
         ULONG64 thunk = *(const ULONG64 *)(work->Base + lookup);
         if (thunk == 0) {
             return status;
         }
-        if (IMAGE_SNAP_BY_ORDINAL64(thunk)) {
-            DbgPrint("ldr: %s imports ordinal %I64u of %s: only imports by name can be resolved\n", image,
-                     IMAGE_ORDINAL64(thunk), module);
-            status = STATUS_ORDINAL_NOT_FOUND;
-            continue;
+        BOOLEAN by_ordinal = IMAGE_SNAP_BY_ORDINAL64(thunk) != 0;
+        ULONG ordinal = by_ordinal ? (ULONG)IMAGE_ORDINAL64(thunk) : 0;
+        const char *name = by_ordinal ? NULL : LdrString(work, thunk + FIELD_OFFSET(IMAGE_IMPORT_BY_NAME, Name));
+        if (!by_ordinal && name == NULL) {
+            return LdrRefuse(STATUS_INVALID_IMAGE_FORMAT,
+                             "the name of an import of %s at image address 0x%I64x is beyond the image's 0x%I64x bytes",
+                             module, thunk, work->Size);
         }
-        const char *name = LdrString(work, thunk + FIELD_OFFSET(IMAGE_IMPORT_BY_NAME, Name));
-        if (name == NULL) {
-            return STATUS_INVALID_IMAGE_FORMAT;
+        PVOID address = NULL;
+        LDR_FOUND found = LdrFindIn(module, name, ordinal, &address, &work->Uses);
+        if (found == LdrFound) {
+            *(PVOID *)(work->Base + slot) = address;
+        } else {
+            status = LdrMissing(found, work, module, name, ordinal);
         }
-        PVOID address = LdrFindImport(name);
-        if (address == NULL) {
-            DbgPrint("ldr: %s imports %s!%s, which this kernel does not export\n", image, module, name);
-            status = STATUS_PROCEDURE_NOT_FOUND;
-            continue;
-        }
-        *(PVOID *)(work->Base + slot) = address;
     }
 }
 
-NTSTATUS LdrResolveImports(const LDR_WORK *work, const char *name) {
-    const IMAGE_DATA_DIRECTORY *directory = LdrDirectory(work, IMAGE_DIRECTORY_ENTRY_IMPORT);
+NTSTATUS LdrResolveImports(LDR_WORK *work) {
     NTSTATUS status = STATUS_SUCCESS;
-    if (directory == NULL) {
-        return STATUS_SUCCESS;
-    }
-    for (ULONG64 offset = directory->VirtualAddress;; offset += sizeof(IMAGE_IMPORT_DESCRIPTOR)) {
-        if (!LdrWithin(work->Size, offset, sizeof(IMAGE_IMPORT_DESCRIPTOR))) {
-            return STATUS_INVALID_IMAGE_FORMAT;
-        }
-        const IMAGE_IMPORT_DESCRIPTOR *import = (const VOID *)(work->Base + offset);
-        if (import->Name == 0) {
-            return status;
-        }
-        NTSTATUS one = LdrResolveModule(work, import, name);
-        status = NT_SUCCESS(one) ? status : one;
-    }
-}
-
-/* A driver's import table may lie in a read-only section: the page's protection is passed over for one aligned store. */
-static VOID LdrStoreSlot(PVOID *slot, PVOID address) {
-    ULONG64 cr0;
-    ULONG64 flags = KiDisableInterrupts();
-    __asm__ volatile("mov %%cr0, %0" : "=r"(cr0));
-    __asm__ volatile("mov %0, %%cr0" : : "r"(cr0 & ~CR0_WP) : "memory");
-    __atomic_store_n(slot, address, __ATOMIC_RELEASE);
-    __asm__ volatile("mov %0, %%cr0" : : "r"(cr0) : "memory");
-    KiRestoreInterrupts(flags);
-}
-
-/* The image was found sound when it was loaded; its tables are as they were then, unless its driver has written to them. */
-static VOID LdrResolveSlots(const LDR_WORK *work, const IMAGE_IMPORT_DESCRIPTOR *import,
-                            const char *(*checked_name)(PVOID)) {
-    for (ULONG64 at = import->FirstThunk; LdrWithin(work->Size, at, sizeof(PVOID)); at += sizeof(PVOID)) {
-        PVOID *slot = (PVOID *)(work->Base + at);
-        if (*slot == NULL) {
-            return;
-        }
-        /* By its address: the table of names may be gone, since an image need not have it twice. */
-        const char *name = LdrNameOf(*slot);
-        name = name != NULL ? name : checked_name(*slot);
-        if (name != NULL) {
-            LdrStoreSlot(slot, LdrFindImport(name));
+    for (ULONG delayed = 0; delayed < 2; delayed++) {
+        for (ULONG number = 0;; number++) {
+            LDR_MODULE_IMPORTS imports;
+            if (!LdrModuleImports(work, delayed != 0, number, &imports)) {
+                return LdrRefuse(STATUS_INVALID_IMAGE_FORMAT,
+                                 "import descriptor %u is beyond the image's 0x%I64x bytes", number, work->Size);
+            }
+            if (imports.Name == 0) {
+                break;
+            }
+            NTSTATUS one = LdrResolveModule(work, &imports);
+            status = NT_SUCCESS(status) ? one : status;
         }
     }
-}
-
-VOID LdrResolveAgain(const char *(*checked_name)(PVOID)) {
-    for (ULONG i = 0; i < MAXIMUM_IMAGES; i++) {
-        if (LdrImages[i].Base == 0) {
-            continue;
-        }
-        LDR_WORK work = {.Base = (UCHAR *)LdrImages[i].Base, .Size = LdrImages[i].Size};
-        work.Headers = (const IMAGE_NT_HEADERS64 *)(work.Base + ((const IMAGE_DOS_HEADER *)work.Base)->e_lfanew);
-        const IMAGE_DATA_DIRECTORY *directory = LdrDirectory(&work, IMAGE_DIRECTORY_ENTRY_IMPORT);
-        if (directory == NULL) {
-            continue;
-        }
-        const IMAGE_IMPORT_DESCRIPTOR *import = (const VOID *)(work.Base + directory->VirtualAddress);
-        for (; import->Name != 0; import++) {
-            LdrResolveSlots(&work, import, checked_name);
-        }
-    }
+    return status;
 }

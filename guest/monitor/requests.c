@@ -41,7 +41,10 @@ static NTSTATUS HostUnloadDriver(const HOST_REQUEST *request) {
     if (image == NULL) {
         return STATUS_OBJECT_NAME_NOT_FOUND;
     }
-    NTSTATUS status = IopStopDriver(image);
+    NTSTATUS status = LdrMayUnload(image);
+    if (NT_SUCCESS(status)) {
+        status = IopStopDriver(image);
+    }
     if (NT_SUCCESS(status)) {
         LdrUnloadImage(image);
     }

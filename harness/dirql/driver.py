@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dirql.errors import BuildError, UsageError
+from dirql.guest.loading import reasons_told
 from dirql.guest.memory import View
 from dirql.guest.ntstatus import ntstatus_name
 
@@ -88,9 +89,10 @@ class Driver:
         """Remove its devices, call DriverUnload, free the image.
 
         Raises:
-            GuestRequestError: it has no DriverUnload, or left a device object behind.
+            GuestRequestError: it has no DriverUnload, left a device object behind, or another driver imports from it.
         """
-        self.machine.link.request("UnloadDriver", self.base, what=f"{self.image.name} to unload", timeout=timeout)
+        with reasons_told(self.machine.memory):
+            self.machine.link.request("UnloadDriver", self.base, what=f"{self.image.name} to unload", timeout=timeout)
         self.machine.symbols.remove(self.base)
 
 

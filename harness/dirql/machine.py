@@ -28,6 +28,7 @@ from dirql.failures import Failures
 from dirql.guest import artifacts
 from dirql.guest.image import DriverImage, KernelImage
 from dirql.guest.link import HostLink
+from dirql.guest.loading import reasons_told
 from dirql.guest.memory import GuestMemory
 from dirql.guest.ntstatus import ntstatus_name
 from dirql.guest.placement import place, restore
@@ -148,17 +149,19 @@ class Machine:
         Raises:
             BuildError: there is no such file.
             UsageError: it is no x64 driver, imports what the guest lacks (all names are listed), or DriverEntry failed.
-            GuestRequestError: the guest refused the image; the console says why.
+            GuestRequestError: the guest refused the image; the text says why.
         """
         image = path if isinstance(path, DriverImage) else DriverImage(artifacts.driver(str(path)))
-        image.require_imports(self.kernel)
+        image.require_imports(self.kernel, self.symbols.drivers)
         name = image.name.encode("utf-8")[:_NAME_BYTES] + b"\0"
         self._sent[name[:-1].decode("utf-8", "replace")] = image
         offset = (len(image.data) + 15) // 16 * 16
         self.link.write_buffer(0, image.data)
         self.link.write_buffer(offset, name)
         what = f"{image.name} to load"
-        base, size, _, status, *_ = self.link.request("LoadDriver", len(image.data), offset, what=what, timeout=timeout)
+        with reasons_told(self.memory):
+            reply = self.link.request("LoadDriver", len(image.data), offset, what=what, timeout=timeout)
+        base, size, _, status, *_ = reply
         if status & 0x8000_0000:
             raise UsageError(f"{image.name}: DriverEntry returned {ntstatus_name(status)}")
         self.symbols.add(image.name, base, size, image)

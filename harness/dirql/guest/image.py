@@ -14,9 +14,10 @@ from dirql.errors import BuildError, DirqlError, UsageError
 from dirql.guest.cache import cached
 from dirql.guest.dwarf import Line, read_debug_info, read_lines
 from dirql.guest.layout import DebugInfo
+from dirql.guest.pe import Exports, missing_imports, plain_symbols, read_exports, require_driver, stem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 ELF_MAGIC = b"\x7fELF"
@@ -203,7 +204,7 @@ class DriverImage(Image):
         link_base: the address that it was linked for.
 
     Raises:
-        UsageError: the file is not a PE32+ image for x64.
+        UsageError: the file is not a native PE32+ image for x64.
     """
 
     def __init__(self, path: Path) -> None:
@@ -214,9 +215,7 @@ class DriverImage(Image):
             self._pe = pefile.PE(data=self.data, fast_load=True)
         except pefile.PEFormatError as error:
             raise UsageError(f"{path} is not a PE image: {error}; a driver is a .sys file for x64") from error
-        machine = self._pe.FILE_HEADER.Machine
-        if machine != pefile.MACHINE_TYPE["IMAGE_FILE_MACHINE_AMD64"]:
-            raise UsageError(f"{path} is a PE image for machine {machine:#06x}; this guest runs x64 (0x8664)")
+        require_driver(path, self._pe)
         self.link_base = int(self._pe.OPTIONAL_HEADER.ImageBase)
 
     @cached_property
@@ -233,18 +232,51 @@ class DriverImage(Image):
                 found.append((module.dll.decode("ascii", "replace"), name))
         return tuple(found)
 
-    def require_imports(self, kernel: KernelImage) -> None:
-        """Check that the kernel exports what the driver imports.
+    @cached_property
+    def exports(self) -> Exports:
+        """What other drivers may import from it."""
+        import pefile
+
+        with self._damage_reported():
+            self._pe.parse_data_directories([pefile.DIRECTORY_ENTRY["IMAGE_DIRECTORY_ENTRY_EXPORT"]])
+            return read_exports(self._pe)
+
+    @cached_property
+    def debug(self) -> DebugInfo:
+        """Layouts and functions; without debug information the exports and sections stand for functions."""
+        with self._damage_reported():
+            if ".debug_info" in self._sections():
+                return super().debug
+            return DebugInfo({}, {}, tuple(plain_symbols(self._pe, self.exports)), {})
+
+    @cached_property
+    def lines(self) -> list[Line]:
+        """Line numbers, by address as linked."""
+        with self._damage_reported():
+            return super().lines if ".debug_line" in self._sections() else []
+
+    def require_imports(self, kernel: KernelImage, loaded: Mapping[str, DriverImage | None] | None = None) -> None:
+        """Check that what the driver imports is there.
+
+        Args:
+            kernel: the guest's kernel.
+            loaded: drivers that are loaded, by their names there; None: no file of it is known.
 
         Raises:
             UsageError: names everything that is missing.
         """
-        missing = [f"{module}!{name}" for module, name in self.imports if name not in kernel.exports]
+        others = {stem(name): image.exports if image is not None else None for name, image in (loaded or {}).items()}
+        missing, unloaded = missing_imports(self.imports, kernel.exports, others)
+        told = []
         if missing:
-            raise UsageError(
-                f"{self.path} imports {len(missing)} {'name' if len(missing) == 1 else 'names'} that this guest does "
+            told.append(
+                f"imports {len(missing)} {'name' if len(missing) == 1 else 'names'} that this guest does "
                 f"not export: {', '.join(missing)}"
             )
+        if unloaded:
+            told.append(f"imports from what is not loaded (load it first): {', '.join(unloaded)}")
+        if told:
+            raise UsageError(f"{self.path} {', and '.join(told)}")
 
     def _dwarf(self) -> Any:  # noqa: ANN401
         import io

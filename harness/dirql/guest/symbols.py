@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import bisect
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from dirql.guest.image import DriverImage, Image, KernelImage
@@ -60,6 +60,11 @@ class Symbolizer:
         """Forget all drivers."""
         self.modules = [self._kernel]
         self._functions.clear()
+
+    @property
+    def drivers(self) -> dict[str, DriverImage | None]:
+        """The files of the loaded drivers, by name; None where the harness has none."""
+        return {module.name: cast("DriverImage | None", module.image) for module in self.modules[1:]}
 
     def module(self, address: int) -> Module | None:
         """Return the module that holds an address."""

@@ -26,7 +26,8 @@ INVALID_IMAGE_FORMAT = 0xC000007B
 PROCEDURE_NOT_FOUND = 0xC000007A
 ORDINAL_NOT_FOUND = 0xC0000138
 INSUFFICIENT_RESOURCES = 0xC000009A
-REFUSALS = (INVALID_IMAGE_FORMAT, PROCEDURE_NOT_FOUND, ORDINAL_NOT_FOUND, INSUFFICIENT_RESOURCES)
+DLL_NOT_FOUND = 0xC0000135
+REFUSALS = (INVALID_IMAGE_FORMAT, PROCEDURE_NOT_FOUND, ORDINAL_NOT_FOUND, INSUFFICIENT_RESOURCES, DLL_NOT_FOUND)
 REFUSED_BY_DRIVER = 0xC0000182  # what the DriverEntry of refuse.sys returns
 
 PROPERTY = settings(
@@ -145,7 +146,7 @@ def test_another_processor(machine: Machine, tmp_path: Path) -> None:
     path = tmp_path / "old.sys"
     pe = pefile.PE(data=good(), fast_load=True)
     path.write_bytes(replaced(pe.FILE_HEADER.get_file_offset(), struct.pack("<H", 0x14C)))
-    with pytest.raises(UsageError, match=r"old\.sys is a PE image for machine 0x014c; this guest runs x64"):
+    with pytest.raises(UsageError, match=r"old\.sys is a PE image for machine 0x014c \(i386\); this guest runs x64"):
         machine.load(path)
     assert refusal(machine, path.read_bytes()) == INVALID_IMAGE_FORMAT
 
