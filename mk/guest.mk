@@ -9,7 +9,7 @@ GUEST_CFLAGS := -std=gnu11 -O2 -g -mabi=ms -fshort-wchar -ffreestanding -mno-red
 	-D__cdecl= -D__stdcall= -D__fastcall= -D_cdecl= '-D__declspec(x)=' '-D__int64=long long' \
 	-Wall -Wextra -Werror -Wshadow -Wundef -Wvla -Wstrict-prototypes -Wno-multichar \
 	-ffile-prefix-map=$(CURDIR)=. -Iguest/include -isystem $(MINGW_INCLUDE)/ddk -isystem $(MINGW_INCLUDE)
-GUEST_SOURCES := $(sort $(wildcard $(foreach room,boot hal ke ex mm ob ps rtl io ldr trace verifier monitor,guest/$(room)/*.[cS])))
+GUEST_SOURCES := $(sort $(wildcard $(foreach room,boot hal ke ex mm ob ps cm rtl io ldr trace verifier monitor,guest/$(room)/*.[cS])))
 GUEST_OBJECTS := $(GUEST_SOURCES:%=$(BUILD)/obj/%.o)
 
 $(GUEST_OBJECTS): $(BUILD)/obj/%.o: % mk/guest.mk

@@ -12,10 +12,12 @@
 #include "../mm/mi.h"
 #include "../monitor/monitor.h"
 #include "../ps/ps.h"
+#include "../rtl/strings.h"
 #include "../trace/trace.h"
 #include "../verifier/vf.h"
 
 #define KI_EMERGENCY_STACK_PAGES 2
+#define KI_TAG_STRING            'rtSR'
 
 HOST_BOOT_OPTIONS HostBootOptions __attribute__((section(".hostoptions,\"aw\",@nobits#")));
 
@@ -54,6 +56,14 @@ static VOID KiCreateStacks(VOID) {
     }
 }
 
+static PVOID KiAllocateString(SIZE_T bytes) {
+    return ExAllocatePoolWithTag(PagedPool, bytes, KI_TAG_STRING);
+}
+
+static VOID KiFreeString(PVOID buffer) {
+    ExFreePoolWithTag(buffer, 0); /* its caller may have allocated it under another tag */
+}
+
 /* The kernel writes the page where it lies in its image, drivers read it where the DDK's inline functions look. */
 static VOID KiMapSharedData(VOID) {
     if (!MiMapPages(KI_USER_SHARED_DATA, (ULONG64)KiSharedData - MI_KERNEL_BASE, 1, MiReadOnly)) {
@@ -77,6 +87,8 @@ static VOID KiCreateTraceRings(VOID) {
 
 /* On the boot CPU's own guarded stack: what becomes its idle thread. */
 static VOID KiBootThread(VOID) {
+    RtlpAllocateString = KiAllocateString;
+    RtlpFreeString = KiFreeString;
     IopInitialize();
     KiStartProcessors();
     KiPublishProcessorCount();

@@ -18,6 +18,7 @@
 #include "nt/memory.h"
 #include "nt/mutexes.h"
 #include "nt/startio.h"
+#include "nt/rtl.h"
 #include "nt/system.h"
 #include "nt/text.h"
 #include "nt/threads.h"

@@ -1,90 +1,47 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Formatted text for DbgPrint and the console: the documented conversions that kernel code uses, floating point excepted. */
+/*
+ * Formatted text for DbgPrint, the C library's names and the console: what the documented format specification fields have,
+ * floating point and %n excepted. Those take their argument and are shown as they stand, so that the mistake is seen.
+ */
 #include "rtl.h"
 
-#define FORMAT_DIGITS 24 /* 64 bits in octal, with room */
+#include "text.h"
 
-typedef struct _FORMAT_OUTPUT {
-    char *Text;
-    ULONG Size;
-    ULONG Length;
-} FORMAT_OUTPUT;
+typedef struct _FORMAT_READER {
+    const VOID *Next;
+    BOOLEAN Wide;
+} FORMAT_READER;
 
-typedef struct _FORMAT_SPEC {
-    BOOLEAN Left, Zero, Plus, Space, Alternate, HasPrecision, Wide;
-    ULONG Width, Precision;
-    ULONG Bytes; /* size of an integer argument */
-} FORMAT_SPEC;
-
-static VOID put(FORMAT_OUTPUT *output, char c) {
-    if (output->Length + 1 < output->Size) {
-        output->Text[output->Length++] = c;
-    }
+static WCHAR peek(const FORMAT_READER *reader, ULONG ahead) {
+    return reader->Wide ? ((const WCHAR *)reader->Next)[ahead] : ((const UCHAR *)reader->Next)[ahead];
 }
 
-static VOID pad(FORMAT_OUTPUT *output, ULONG width, ULONG used, char c) {
-    for (; used < width; used++) {
-        put(output, c);
-    }
+static VOID skip(FORMAT_READER *reader, ULONG count) {
+    reader->Next = (const UCHAR *)reader->Next + (reader->Wide ? count * sizeof(WCHAR) : count);
 }
 
-static VOID put_text(FORMAT_OUTPUT *output, const FORMAT_SPEC *spec, const VOID *text, ULONG length) {
-    ULONG shown = spec->HasPrecision && spec->Precision < length ? spec->Precision : length;
-    if (!spec->Left) {
-        pad(output, spec->Width, shown, ' ');
+static BOOLEAN take(FORMAT_READER *reader, const char *text) {
+    ULONG length = 0;
+    for (; text[length] != 0; length++) {
+        if (peek(reader, length) != (UCHAR)text[length]) {
+            return FALSE;
+        }
     }
-    for (ULONG i = 0; i < shown; i++) {
-        WCHAR c = spec->Wide ? ((const WCHAR *)text)[i] : (WCHAR)((const UCHAR *)text)[i];
-        put(output, c < 0x80 ? (char)c : '?');
-    }
-    if (spec->Left) {
-        pad(output, spec->Width, shown, ' ');
-    }
+    skip(reader, length);
+    return TRUE;
 }
 
-static VOID put_number(FORMAT_OUTPUT *output, const FORMAT_SPEC *spec, ULONG64 value, ULONG base, BOOLEAN upper,
-                       const char *prefix) {
-    char digits[FORMAT_DIGITS];
-    ULONG count = 0;
-    ULONG prefix_length = 0;
-    while (prefix[prefix_length] != 0) {
-        prefix_length++;
-    }
-    do {
-        digits[count++] = (upper ? "0123456789ABCDEF" : "0123456789abcdef")[value % base];
-        value /= base;
-    } while (value != 0);
-    ULONG zeros = spec->HasPrecision && spec->Precision > count ? spec->Precision - count : 0;
-    if (spec->Zero && !spec->Left && !spec->HasPrecision && spec->Width > count + prefix_length) {
-        zeros = spec->Width - count - prefix_length;
-    }
-    ULONG used = prefix_length + zeros + count;
-    if (!spec->Left) {
-        pad(output, spec->Width, used, ' ');
-    }
-    for (ULONG i = 0; i < prefix_length; i++) {
-        put(output, prefix[i]);
-    }
-    pad(output, zeros, 0, '0');
-    while (count != 0) {
-        put(output, digits[--count]);
-    }
-    if (spec->Left) {
-        pad(output, spec->Width, used, ' ');
-    }
-}
-
-static ULONG read_number(const char **format) {
+static ULONG read_number(FORMAT_READER *reader) {
     ULONG value = 0;
-    while (**format >= '0' && **format <= '9') {
-        value = value * 10 + (ULONG)(*(*format)++ - '0');
+    for (; peek(reader, 0) >= '0' && peek(reader, 0) <= '9'; skip(reader, 1)) {
+        value = value * 10 + (ULONG)(peek(reader, 0) - '0');
     }
     return value;
 }
 
-static VOID read_flags(const char **format, FORMAT_SPEC *spec) {
-    for (;; (*format)++) {
-        switch (**format) {
+static VOID read_flags(FORMAT_READER *reader, RTLP_SPEC *spec) {
+    for (;; skip(reader, 1)) {
+        switch (peek(reader, 0)) {
         case '-':
             spec->Left = TRUE;
             break;
@@ -106,143 +63,175 @@ static VOID read_flags(const char **format, FORMAT_SPEC *spec) {
     }
 }
 
-static VOID read_size(const char **format, FORMAT_SPEC *spec) {
-    const char *f = *format;
-    spec->Bytes = 4; /* LONG, as the Microsoft convention has it */
-    if (f[0] == 'I' && f[1] == '6' && f[2] == '4') {
-        spec->Bytes = 8;
-        f += 3;
-    } else if (f[0] == 'l' && f[1] == 'l') {
-        spec->Bytes = 8;
-        f += 2;
-    } else if (f[0] == 'I' || f[0] == 'z') {
-        spec->Bytes = 8;
-        f++;
-    } else if (f[0] == 'h') {
-        spec->Bytes = 2;
-        f++;
-    } else if (f[0] == 'l' || f[0] == 'w') {
-        spec->Wide = TRUE; /* matters to %s and %Z only */
-        f++;
+static VOID read_width(FORMAT_READER *reader, RTLP_SPEC *spec, va_list *arguments) {
+    if (!take(reader, "*")) {
+        spec->Width = read_number(reader);
+        return;
     }
-    *format = f;
+    LONG width = (LONG)va_arg(*arguments, ULONG64);
+    spec->Left = spec->Left || width < 0;
+    spec->Width = width < 0 ? 0 - (ULONG)width : (ULONG)width;
 }
 
-static ULONG64 take_unsigned(const FORMAT_SPEC *spec, va_list *arguments) {
+static VOID read_precision(FORMAT_READER *reader, RTLP_SPEC *spec, va_list *arguments) {
+    if (!take(reader, ".")) {
+        return;
+    }
+    LONG precision = take(reader, "*") ? (LONG)va_arg(*arguments, ULONG64) : (LONG)read_number(reader);
+    spec->HasPrecision = precision >= 0; /* a negative one is none */
+    spec->Precision = (ULONG)precision;
+}
+
+static VOID read_size(FORMAT_READER *reader, RTLP_SPEC *spec) {
+    spec->Bytes = sizeof(LONG); /* of a long, too: the Microsoft convention */
+    if (take(reader, "I64") || take(reader, "ll")) {
+        spec->Bytes = 8;
+    } else if (take(reader, "I32")) {
+        spec->Bytes = 4;
+    } else if (take(reader, "I") || take(reader, "z") || take(reader, "j") || take(reader, "t")) {
+        spec->Bytes = 8;
+    } else if (take(reader, "hh")) {
+        spec->Bytes = 1;
+        spec->Size = 'h';
+    } else if (take(reader, "h")) {
+        spec->Bytes = 2;
+        spec->Size = 'h';
+    } else if (take(reader, "l") || take(reader, "w")) {
+        spec->Size = 'w'; /* matters to text only */
+    }
+}
+
+static ULONG64 take_unsigned(const RTLP_SPEC *spec, va_list *arguments) {
     ULONG64 value = va_arg(*arguments, ULONG64);
-    return spec->Bytes == 8 ? value : spec->Bytes == 2 ? (USHORT)value : (ULONG)value;
+    ULONG bits = spec->Bytes * 8;
+    return bits == 64 ? value : value & ((1ull << bits) - 1);
 }
 
-static VOID convert_signed(FORMAT_OUTPUT *output, const FORMAT_SPEC *spec, va_list *arguments) {
-    ULONG64 raw = take_unsigned(spec, arguments);
-    LONG64 value = spec->Bytes == 8 ? (LONG64)raw : spec->Bytes == 2 ? (SHORT)raw : (LONG)raw;
+static VOID convert_signed(RTLP_OUTPUT *output, const RTLP_SPEC *spec, va_list *arguments) {
+    ULONG unused = 64 - spec->Bytes * 8;
+    LONG64 value = (LONG64)(take_unsigned(spec, arguments) << unused) >> unused;
     const char *prefix = value < 0 ? "-" : spec->Plus ? "+" : spec->Space ? " " : "";
-    put_number(output, spec, value < 0 ? 0 - (ULONG64)value : (ULONG64)value, 10, FALSE, prefix);
+    RtlpPutNumber(output, spec, value < 0 ? 0 - (ULONG64)value : (ULONG64)value, 10, FALSE, prefix);
 }
 
-static VOID convert_string(FORMAT_OUTPUT *output, const FORMAT_SPEC *spec, const VOID *text) {
-    ULONG length = 0;
+static VOID convert_hexadecimal(RTLP_OUTPUT *output, const RTLP_SPEC *spec, va_list *arguments, BOOLEAN upper) {
+    ULONG64 value = take_unsigned(spec, arguments);
+    RtlpPutNumber(output, spec, value, 16, upper, !spec->Alternate || value == 0 ? "" : upper ? "0X" : "0x");
+}
+
+static VOID convert_string(RTLP_OUTPUT *output, RTLP_SPEC *spec, const VOID *text) {
+    ULONG64 length = 0;
     if (text == NULL) {
-        FORMAT_SPEC narrow = *spec;
-        narrow.Wide = FALSE;
-        put_text(output, &narrow, "(null)", 6);
+        spec->Wide = FALSE;
+        RtlpPutText(output, spec, "(null)", 6);
         return;
     }
     while (!(spec->HasPrecision && length == spec->Precision) &&
-           (spec->Wide ? ((const WCHAR *)text)[length] : (WCHAR)((const char *)text)[length]) != 0) {
+           (spec->Wide ? ((const WCHAR *)text)[length] : ((const UCHAR *)text)[length]) != 0) {
         length++;
     }
-    put_text(output, spec, text, length);
+    RtlpPutText(output, spec, text, length);
 }
 
-static VOID convert_counted(FORMAT_OUTPUT *output, const FORMAT_SPEC *spec, const UNICODE_STRING *string) {
+static VOID convert_counted(RTLP_OUTPUT *output, RTLP_SPEC *spec, const UNICODE_STRING *string) {
+    spec->Wide = spec->Size == 'w';
     if (string == NULL || string->Buffer == NULL) {
         convert_string(output, spec, NULL);
     } else {
-        put_text(output, spec, string->Buffer, spec->Wide ? string->Length / sizeof(WCHAR) : string->Length);
+        RtlpPutText(output, spec, string->Buffer, spec->Wide ? string->Length / sizeof(WCHAR) : string->Length);
     }
 }
 
-static VOID convert(FORMAT_OUTPUT *output, char kind, FORMAT_SPEC *spec, va_list *arguments) {
-    char c;
+static VOID convert_character(RTLP_OUTPUT *output, const RTLP_SPEC *spec, va_list *arguments) {
+    WCHAR c = (WCHAR)va_arg(*arguments, ULONG64);
+    RTLP_SPEC one = *spec;
+    one.HasPrecision = FALSE;
+    RtlpPutText(output, &one, &c, 1);
+}
+
+static VOID convert(RTLP_OUTPUT *output, WCHAR kind, RTLP_SPEC *spec, va_list *arguments) {
+    BOOLEAN other = kind == 'S' || kind == 'C'; /* the character set that is not the routine's own */
+    spec->Wide = spec->Size != 0 ? spec->Size == 'w' : other != output->Wide;
     switch (kind) {
     case 'd':
     case 'i':
         convert_signed(output, spec, arguments);
         break;
     case 'u':
-        put_number(output, spec, take_unsigned(spec, arguments), 10, FALSE, "");
+        RtlpPutNumber(output, spec, take_unsigned(spec, arguments), 10, FALSE, "");
         break;
     case 'o':
-        put_number(output, spec, take_unsigned(spec, arguments), 8, FALSE, "");
+        RtlpPutNumber(output, spec, take_unsigned(spec, arguments), 8, FALSE, spec->Alternate ? "0" : "");
         break;
     case 'x':
-        put_number(output, spec, take_unsigned(spec, arguments), 16, FALSE, spec->Alternate ? "0x" : "");
-        break;
     case 'X':
-        put_number(output, spec, take_unsigned(spec, arguments), 16, TRUE, spec->Alternate ? "0X" : "");
+        convert_hexadecimal(output, spec, arguments, kind == 'X');
         break;
     case 'p':
         spec->HasPrecision = TRUE;
-        spec->Precision = 16;
-        put_number(output, spec, va_arg(*arguments, ULONG64), 16, TRUE, "");
+        spec->Precision = 2 * sizeof(PVOID);
+        RtlpPutNumber(output, spec, va_arg(*arguments, ULONG64), 16, TRUE, spec->Alternate ? "0X" : "");
         break;
     case 'c':
-        c = (char)va_arg(*arguments, ULONG64);
-        spec->Wide = FALSE;
-        put_text(output, spec, &c, 1);
+    case 'C':
+        convert_character(output, spec, arguments);
         break;
-    case 'S':
-        spec->Wide = TRUE;
-        __attribute__((fallthrough));
     case 's':
+    case 'S':
         convert_string(output, spec, va_arg(*arguments, PVOID));
         break;
     case 'Z':
         convert_counted(output, spec, va_arg(*arguments, PVOID));
         break;
     case '%':
-        put(output, '%');
+        RtlpPut(output, '%');
         break;
-    default: /* not a conversion: shown as it stands, so that the mistake is seen */
-        put(output, '%');
-        put(output, kind);
+    case 'e':
+    case 'E':
+    case 'f':
+    case 'g':
+    case 'G':
+    case 'a':
+    case 'A':
+    case 'n':
+        (void)va_arg(*arguments, ULONG64);
+        __attribute__((fallthrough));
+    default:
+        RtlpPut(output, '%');
+        RtlpPut(output, kind);
         break;
     }
 }
 
-ULONG RtlpFormat(char *text, ULONG size, const char *format, va_list arguments) {
-    FORMAT_OUTPUT output = {text, size, 0};
+VOID RtlpFormatTo(RTLP_OUTPUT *output, const VOID *format, va_list arguments) {
+    FORMAT_READER reader = {format, output->Wide};
     va_list rest;
     va_copy(rest, arguments);
-    while (*format != 0) {
-        if (*format != '%') {
-            put(&output, *format++);
+    for (; peek(&reader, 0) != 0; skip(&reader, 1)) {
+        if (peek(&reader, 0) != '%') {
+            RtlpPut(output, peek(&reader, 0));
             continue;
         }
-        FORMAT_SPEC spec = {0};
-        format++;
-        read_flags(&format, &spec);
-        if (*format == '*') {
-            spec.Width = (ULONG)va_arg(rest, ULONG64);
-            format++;
-        } else {
-            spec.Width = read_number(&format);
-        }
-        if (*format == '.') {
-            format++;
-            spec.HasPrecision = TRUE;
-            spec.Precision = *format == '*' ? (format++, (ULONG)va_arg(rest, ULONG64)) : read_number(&format);
-        }
-        read_size(&format, &spec);
-        if (*format == 0) {
+        RTLP_SPEC spec = {0};
+        skip(&reader, 1);
+        read_flags(&reader, &spec);
+        read_width(&reader, &spec, &rest);
+        read_precision(&reader, &spec, &rest);
+        read_size(&reader, &spec);
+        if (peek(&reader, 0) == 0) {
             break;
         }
-        convert(&output, *format++, &spec, &rest);
+        convert(output, peek(&reader, 0), &spec, &rest);
     }
     va_end(rest);
+}
+
+ULONG RtlpFormat(char *text, ULONG size, const char *format, va_list arguments) {
+    RTLP_OUTPUT output = {text, size == 0 ? 0 : size - 1, 0, FALSE};
+    RtlpFormatTo(&output, format, arguments);
+    ULONG length = (ULONG)(output.Length < output.Size ? output.Length : output.Size);
     if (size != 0) {
-        text[output.Length] = 0;
+        text[length] = 0;
     }
-    return output.Length;
+    return length;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The memory and string routines that compiled code expects to exist; the compiler may call them on its own account. */
-#include <string.h>
+/* The memory routines that compiled code expects to exist; the compiler may call them on its own account. */
+#include "crt.h"
 
 #include "../include/export.h"
 
@@ -45,31 +45,3 @@ int memcmp(const void *left, const void *right, size_t count) {
     return 0;
 }
 NT_EXPORT(memcmp);
-
-size_t strlen(const char *string) {
-    size_t length = 0;
-    while (string[length] != 0) {
-        length++;
-    }
-    return length;
-}
-NT_EXPORT(strlen);
-
-int strcmp(const char *left, const char *right) {
-    while (*left != 0 && *left == *right) {
-        left++;
-        right++;
-    }
-    return (UCHAR)*left - (UCHAR)*right;
-}
-NT_EXPORT(strcmp);
-
-int strncmp(const char *left, const char *right, size_t count) {
-    for (; count != 0; left++, right++, count--) {
-        if (*left != *right || *left == 0) {
-            return (UCHAR)*left - (UCHAR)*right;
-        }
-    }
-    return 0;
-}
-NT_EXPORT(strncmp);

@@ -9,8 +9,7 @@
 ULONG RtlpCrc32(const VOID *data, ULONG bytes); /* CRC-32 of IEEE 802.3, as in HOST_FRAME */
 
 /*
- * Formats like the documented DbgPrint: %d %i %u %x %X %o %c %s %p %% with flags, width, precision and the sizes h l ll
- * I64 z, %S and %ws (UTF-16), %wZ (UNICODE_STRING) and %Z (ANSI_STRING). Text past the size is cut, the result always
- * ends in NUL. Returns the characters stored, without the NUL.
+ * Formats like the documented DbgPrint (format.c). Text past the size is cut, the result always ends in NUL. Returns the characters
+ * stored, without the NUL.
  */
 ULONG RtlpFormat(char *text, ULONG size, const char *format, va_list arguments);

@@ -34,6 +34,7 @@
 #define RULE_MM_APC           0x20019 /* IrqlMmApcLte */
 #define RULE_OB_PASSIVE       0x2001b /* IrqlObPassive */
 #define RULE_PS_PASSIVE       0x2001c /* IrqlPsPassive */
+#define RULE_RTL_PASSIVE      0x2001e /* IrqlRtlPassive */
 #define RULE_ZW_PASSIVE       0x2001f /* IrqlZwPassive */
 #define RULE_FIRST_OF_DDI     0x20000
 
@@ -157,6 +158,45 @@
     X(ObfReferenceObject, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                              \
     X(ObfDereferenceObject, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                            \
     X(ZwClose, RULE_ZW_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                           \
+    X(RtlCompareUnicodeString, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                          \
+    X(RtlCompareUnicodeStrings, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                         \
+    X(RtlEqualUnicodeString, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                            \
+    X(RtlPrefixUnicodeString, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                           \
+    X(RtlCompareString, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                 \
+    X(RtlEqualString, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                   \
+    X(RtlPrefixString, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                  \
+    X(RtlHashUnicodeString, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                             \
+    X(RtlUpcaseUnicodeChar, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                             \
+    X(RtlDowncaseUnicodeChar, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                           \
+    X(RtlUpperChar, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                     \
+    X(RtlUpperString, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                   \
+    X(RtlUpcaseUnicodeString, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                           \
+    X(RtlDowncaseUnicodeString, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                         \
+    X(RtlAnsiStringToUnicodeString, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                     \
+    X(RtlUnicodeStringToAnsiString, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                     \
+    X(RtlOemStringToUnicodeString, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                      \
+    X(RtlUnicodeStringToOemString, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                      \
+    X(RtlxAnsiStringToUnicodeSize, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                      \
+    X(RtlxUnicodeStringToAnsiSize, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                      \
+    X(RtlxOemStringToUnicodeSize, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                       \
+    X(RtlxUnicodeStringToOemSize, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                       \
+    X(RtlMultiByteToUnicodeN, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                           \
+    X(RtlUnicodeToMultiByteN, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                           \
+    X(RtlOemToUnicodeN, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                 \
+    X(RtlUnicodeToOemN, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                 \
+    X(RtlMultiByteToUnicodeSize, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                        \
+    X(RtlUnicodeToMultiByteSize, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                        \
+    X(RtlFreeUnicodeString, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                             \
+    X(RtlFreeAnsiString, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                \
+    X(RtlFreeOemString, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                 \
+    X(RtlDuplicateUnicodeString, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                        \
+    X(RtlCreateUnicodeString, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                           \
+    X(RtlIntegerToUnicodeString, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                        \
+    X(RtlInt64ToUnicodeString, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                          \
+    X(RtlUnicodeStringToInteger, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                        \
+    X(RtlCharToInteger, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                 \
+    X(RtlStringFromGUID, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                \
+    X(RtlGUIDFromString, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                \
     X(ExRaiseStatus, RULE_EX_PASSIVE, PASSIVE_LEVEL, APC_LEVEL, 0, 0)                                         \
     X(ExRaiseAccessViolation, RULE_EX_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                            \
     X(ExRaiseDatatypeMisalignment, RULE_EX_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                       \

@@ -77,6 +77,7 @@ _MEANINGS = {
     0x20019: "DDI rule IrqlMmApcLte, at IRQL {p3}",
     0x2001B: "DDI rule IrqlObPassive, at IRQL {p3}",
     0x2001C: "DDI rule IrqlPsPassive, at IRQL {p3}",
+    0x2001E: "DDI rule IrqlRtlPassive, at IRQL {p3}",
     0x2001F: "DDI rule IrqlZwPassive, at IRQL {p3}",
     0x40003: "DDI rule CriticalRegions",
     0x4000E: "DDI rule GuardedRegions",
