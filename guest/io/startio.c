@@ -33,6 +33,7 @@ static PIRP IopTakeNextPacket(PDEVICE_OBJECT device, const IOP_NEXT_PACKET *next
             IopExchangeCancelRoutine(irp, NULL);
         }
     }
+    trace(TraceStartIoNext, (ULONG64)device, (ULONG64)irp);
     if (next->Cancelable) {
         KiReleaseSpinLock(&IopCancelLock, caller);
     }
