@@ -225,7 +225,6 @@ static VOID FigurePlay(BOOLEAN interrupt_first) {
         DirqlInterrupt(FIGURE_ISR_CPU, Figure.Vector);
     }
     FIGURE_WAIT(Figure.Completed && Figure.Returned);
-    DirqlTraceMark(interrupt_first, FALSE);
     KeLowerIrql(irql);
     for (ULONG cpu = FIGURE_START_CPU; cpu < Figure.Cpus; cpu++) {
         if (cpu != FIGURE_DPC_CPU) {
@@ -233,5 +232,6 @@ static VOID FigurePlay(BOOLEAN interrupt_first) {
         }
     }
     KeFlushQueuedDpcs(); /* DpcForIsr has returned: the IRP and its device are nobody's */
+    DirqlTraceMark(interrupt_first, FALSE);
     IoFreeIrp(Figure.Irp);
 }

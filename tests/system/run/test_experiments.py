@@ -184,6 +184,7 @@ SMALL = {
     "symmetric-vs-asymmetric": ["--cpus", "2", "--count", "20", "--mode", "icount"],
     "scheduler": ["--cpus", "2", "--milliseconds", "20", "--rounds", "3", "--mode", "icount"],
     "dpc-vs-workitem": ["--cpus", "2", "--rounds", "3", "--mode", "icount"],
+    "figure-16": ["--rounds", "1"],
     "timer-accuracy": ["--cpus", "1", "--count", "5", "--ticks", "1000", "--mode", "icount"],
 }
 
@@ -215,6 +216,8 @@ def test_table_picture_and_json(name: str, tmp_path: Path) -> None:
         (["scheduler", "--milliseconds", "0"], "1 to 10000 ms"),
         (["scheduler", "--rounds", "0"], "1 to 10000 rounds"),
         (["dpc-vs-workitem", "--rounds", "1"], "2 to 4096 rounds"),
+        (["figure-16", "--cpus", "2"], "at least 3 CPUs"),
+        (["figure-16", "--rounds", "0"], "1 to 1000 times"),
     ],
 )
 def test_bad_input_is_refused_with_status_2(arguments: list[str], text: str, tmp_path: Path) -> None:
