@@ -10,7 +10,7 @@
 
 #define POOL_TAG_IO_TIMER  'iToI'
 #define IO_TIMER_PERIOD_MS 1000
-#define IO_TIMER_FIRST_DUE (-10000000ll) /* a second, in 100 ns */
+#define IO_TIMER_FIRST_DUE (-10000000LL) /* a second, in 100 ns */
 
 typedef struct _IO_TIMER {
     KTIMER Timer;

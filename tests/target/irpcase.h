@@ -21,11 +21,11 @@ typedef struct _REQUEST {
     KIRQL Irql;              /* of the completion routine */
 } REQUEST;
 
-static REQUEST *RequestOf(PIRP Irp) {
+static inline REQUEST *RequestOf(PIRP Irp) {
     return Irp->UserBuffer; /* of no use in these IRPs otherwise */
 }
 
-static PDEVICE_OBJECT MakeDevice(PDRIVER_STARTIO StartIo, PDRIVER_DISPATCH Read) {
+static inline PDEVICE_OBJECT MakeDevice(PDRIVER_STARTIO StartIo, PDRIVER_DISPATCH Read) {
     PDEVICE_OBJECT device;
     Driver->DriverStartIo = StartIo;
     Driver->MajorFunction[IRP_MJ_READ] = Read;
@@ -47,7 +47,7 @@ static NTSTATUS NTAPI RequestCompleted(PDEVICE_OBJECT DeviceObject, PIRP Irp, PV
 }
 
 /* As it is when its dispatch routine has it. */
-static PIRP MakeIrp(PDEVICE_OBJECT Device, REQUEST *Request, ULONG Id, ULONG Producer) {
+static inline PIRP MakeIrp(PDEVICE_OBJECT Device, REQUEST *Request, ULONG Id, ULONG Producer) {
     PIRP irp = IoAllocateIrp(Device->StackSize, FALSE);
     ASSERT_NE(irp, NULL);
     RtlZeroMemory(Request, sizeof *Request);
@@ -61,7 +61,7 @@ static PIRP MakeIrp(PDEVICE_OBJECT Device, REQUEST *Request, ULONG Id, ULONG Pro
 }
 
 /* The same, with its stack location taken as IoCallDriver would. */
-static PIRP MakeIrpAt(PDEVICE_OBJECT Device, REQUEST *Request, ULONG Id) {
+static inline PIRP MakeIrpAt(PDEVICE_OBJECT Device, REQUEST *Request, ULONG Id) {
     PIRP irp = MakeIrp(Device, Request, Id, 0);
     IoSetNextIrpStackLocation(irp);
     IoGetCurrentIrpStackLocation(irp)->DeviceObject = Device;
@@ -69,13 +69,13 @@ static PIRP MakeIrpAt(PDEVICE_OBJECT Device, REQUEST *Request, ULONG Id) {
     return irp;
 }
 
-static VOID Complete(PIRP Irp, NTSTATUS Status) {
+static inline VOID Complete(PIRP Irp, NTSTATUS Status) {
     Irp->IoStatus.Status = Status;
     Irp->IoStatus.Information = 0;
     IoCompleteRequest(Irp, IO_NO_INCREMENT);
 }
 
-static VOID FreeOnce(REQUEST *Request) {
+static inline VOID FreeOnce(REQUEST *Request) {
     ASSERT_EQ(Request->Completed, 1);
     IoFreeIrp(Request->Irp);
 }
