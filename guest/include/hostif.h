@@ -10,6 +10,8 @@
 
 #include "../../firmware/exitcode.h"
 #include "driver/hostcall.h"
+#include "hostio.h"
+#include "inventory.h"
 #include "trace_events.h"
 
 #define MAXIMUM_CPUS 64
@@ -67,6 +69,7 @@ typedef enum _HOST_FRAME_TYPE {
     HostFrameBugCheck = 4, /* guest: KiBugCheckData is complete; Sequence = bugcheck code */
     HostFrameCall = 5,     /* guest: HostMailbox.Call holds call Sequence */
     HostFramePageOut = 6,  /* host: all that is pageable goes out now, whatever runs; no answer */
+    HostFrameIo = 7,       /* both: there is something new in the ring of HostIoChannel that the other side fills */
 } HOST_FRAME_TYPE;
 
 typedef struct _HOST_FRAME {
@@ -99,6 +102,9 @@ C_ASSERT(sizeof(HOST_FRAME) == 16);
  * SetSystemTime  [0] system time in 100 ns since 1601 (UTC) -> [0] what it was
  * PageOut        [0] address, [1] bytes of what is to be put out as far as it is pageable; 0, 0: all -> [0] pages put out
  * Verifier       [0] 1: on, 0: off -> [0] what it was. Nothing of a driver runs meanwhile
+ * Io             takes the requests that are posted in HostIoChannel, then waits: [0] HOST_IO_WAIT, [1] for which, [2] for at most
+ *                so many units of 100 ns -> [0] 1: it came, 0: the time is over (rendezvous transport)
+ * Inventory      -> a HOST_INVENTORY in the buffer, once no DPC is queued and no thread is ending
  * Idle           [0] PAUSE instructions to execute before asking again (rendezvous transport)
  */
 typedef enum _HOST_REQUEST_CODE {
@@ -115,6 +121,8 @@ typedef enum _HOST_REQUEST_CODE {
     HostRequestVerifier = 11,
     HostRequestSetSystemTime = 12,
     HostRequestPageOut = 13,
+    HostRequestIo = 14,
+    HostRequestInventory = 15,
 } HOST_REQUEST_CODE;
 
 /* What a routine of HostRequestRun left behind that it had not found. */

@@ -63,6 +63,8 @@ static VOID HostLinkInterrupt(KI_TRAP_FRAME *trap, PVOID context) {
                 MonitorHostArrived();
             } else if (frame.Type == HostFramePageOut) {
                 KeInsertQueueDpc(&HostPageOutDpc, NULL, NULL);
+            } else if (frame.Type == HostFrameIo) {
+                HostIoArrived();
             }
             HostIncoming.Count = 0;
         } else {
@@ -97,7 +99,7 @@ BOOLEAN HostLinkIsRendezvous(VOID) {
     return RendezvousRegister != NULL;
 }
 
-VOID HostLinkSend(HOST_FRAME_TYPE type, ULONG sequence) {
+VOID HostLinkSendLast(HOST_FRAME_TYPE type, ULONG sequence) {
     HOST_FRAME frame = {
         .Magic = HOST_FRAME_MAGIC,
         .Type = (UCHAR)type,
@@ -107,6 +109,14 @@ VOID HostLinkSend(HOST_FRAME_TYPE type, ULONG sequence) {
     };
     frame.Crc = RtlpCrc32(&frame, FIELD_OFFSET(HOST_FRAME, Crc));
     uart_write(UART_COM2, (const UCHAR *)&frame, sizeof frame);
+}
+
+/* Frames come from every CPU; one at a time. */
+VOID HostLinkSend(HOST_FRAME_TYPE type, ULONG sequence) {
+    static KSPIN_LOCK lock;
+    KIRQL irql = KiAcquireLockAtHigh(&lock);
+    HostLinkSendLast(type, sequence);
+    KiReleaseLockFromHigh(&lock, irql);
 }
 
 /*

@@ -14,7 +14,20 @@ VOID MonitorConsoleArrived(VOID); /* any IRQL: so has input */
 VOID HostLinkInitialize(VOID);
 VOID HostLinkServe(VOID); /* PASSIVE_LEVEL: takes the request that waits, if any, or (rendezvous) asks for one */
 BOOLEAN HostLinkIsRendezvous(VOID);
-VOID HostLinkSend(HOST_FRAME_TYPE type, ULONG sequence);
+VOID HostLinkSend(HOST_FRAME_TYPE type, ULONG sequence); /* any IRQL */
+VOID HostLinkSendLast(HOST_FRAME_TYPE type,
+                      ULONG sequence); /* the other CPUs stand still, perhaps in the middle of a frame */
+
+/* monitor/iochannel.c: the host's I/O requests. */
+VOID HostIoInitialize(VOID);                                     /* boot CPU, once */
+VOID HostIoArrived(VOID);                                        /* any IRQL: word of posted requests has come */
+VOID HostIoWait(const HOST_REQUEST *request, HOST_REPLY *reply); /* PASSIVE_LEVEL: HostRequestIo */
+VOID HostIoStartThreads(VOID);                                   /* monitor/iothread.c. PASSIVE_LEVEL, once */
+ULONG HostIoThreadCount(VOID);                                   /* any IRQL */
+
+/* monitor/inventory.c. PASSIVE_LEVEL. */
+VOID MonitorRest(VOID); /* returns when no DPC that was queued and no thread that is ending is left */
+VOID MonitorTakeInventory(HOST_INVENTORY *inventory);
 
 /* monitor/run.c. PASSIVE_LEVEL. */
 VOID HostRun(const HOST_REQUEST *request, HOST_REPLY *reply);

@@ -2,11 +2,14 @@
 /* What each request of the harness does. Their arguments and values are named in include/hostif.h. */
 #include "monitor.h"
 
+#include "../ex/worker.h"
 #include "../io/iop.h"
 #include "../ke/ki.h"
 #include "../ldr/ldr.h"
 #include "../mm/mi.h"
 #include "../verifier/vf.h"
+
+extern UCHAR KiImageStart[], KiImageEnd[];
 
 typedef struct _HOST_CLOCK_PAIR {
     ULONG64 Host; /* CLOCK_MONOTONIC, ns */
@@ -103,6 +106,14 @@ VOID HostExecute(const HOST_REQUEST *request, HOST_REPLY *reply) {
         break;
     case HostRequestRun:
         HostRun(request, reply);
+        break;
+    case HostRequestIo:
+        HostIoWait(request, reply);
+        break;
+    case HostRequestInventory:
+        ExWaitForWork((ULONG64)KiImageStart, (ULONG64)(KiImageEnd - KiImageStart)); /* objects may be deleted there */
+        MonitorRest();
+        MonitorTakeInventory(MiPhysicalToVirtual(HostMailbox.BufferPhysical));
         break;
     case HostRequestIdle:
         for (ULONG64 i = 0; i < request->Argument[0]; i++) {

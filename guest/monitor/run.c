@@ -5,18 +5,8 @@
  */
 #include "monitor.h"
 
-#include "../ex/ex.h"
-#include "../ke/timer.h"
 #include "../ob/ob.h"
 #include "../ps/ps.h"
-
-typedef struct _RUN_INVENTORY {
-    ULONG64 Interrupts; /* interrupt objects connected */
-    ULONG64 Vectors;    /* vectors allocated */
-    ULONG64 Threads;    /* begun and not ended */
-    ULONG64 Timers;     /* set */
-    ULONG64 Handles;    /* open */
-} RUN_INVENTORY;
 
 typedef struct _RUN_CALL {
     VOID(NTAPI *Routine)(PVOID);
@@ -24,28 +14,6 @@ typedef struct _RUN_CALL {
     KIRQL Irql; /* that it returned at */
     ULONG Mutexes;
 } RUN_CALL;
-
-static ULONG64 RunCountInterrupts(VOID) {
-    ULONG64 connected = 0, count, claimed;
-    for (ULONG vector = 0; vector < 256; vector++) {
-        PKINTERRUPT interrupt = NULL;
-        while (KiQueryInterrupt(vector, &interrupt, &count, &claimed)) {
-            connected++;
-        }
-    }
-    return connected;
-}
-
-static RUN_INVENTORY RunTakeInventory(VOID) {
-    RUN_INVENTORY inventory = {
-        .Interrupts = RunCountInterrupts(),
-        .Vectors = KiCountVectors(),
-        .Threads = KiThreadCount,
-        .Timers = KiTimerCount,
-        .Handles = ObCountHandles(),
-    };
-    return inventory;
-}
 
 static VOID RunReport(HOST_REPLY *reply, RUN_LEFTOVER what, ULONG64 before, ULONG64 after) {
     if (reply->Value[0] == RunLeftNothing && before != after) {
@@ -55,25 +23,14 @@ static VOID RunReport(HOST_REPLY *reply, RUN_LEFTOVER what, ULONG64 before, ULON
     }
 }
 
-static ULONG64 RunPoolBefore[EX_POOL_TAGS]; /* one request is served at a time */
-
-static ULONG64 RunBlocksOf(const EX_POOL_TAG *tag) {
-    return tag->Pool[0].Allocations + tag->Pool[1].Allocations - tag->Pool[0].Frees - tag->Pool[1].Frees;
-}
-
-static VOID RunCountPool(VOID) {
-    EX_POOL_TAG tag;
-    for (ULONG i = 0; ExQueryPoolTag(i, &tag); i++) {
-        RunPoolBefore[i] = RunBlocksOf(&tag);
-    }
-}
+static HOST_INVENTORY RunBefore, RunAfter; /* one request is served at a time */
 
 /* Tag by tag: one that has a block more is not made up for by another that has one less. */
 static VOID RunComparePool(HOST_REPLY *reply) {
-    EX_POOL_TAG tag;
-    for (ULONG i = 0; ExQueryPoolTag(i, &tag) && reply->Value[0] == RunLeftNothing; i++) {
-        RunReport(reply, RunLeftPool, RunPoolBefore[i], RunBlocksOf(&tag));
-        reply->Value[3] = tag.Tag;
+    for (ULONG i = 0; i < RunAfter.TagCount && reply->Value[0] == RunLeftNothing; i++) {
+        const ULONG64 *before = RunBefore.Tag[i].Blocks, *after = RunAfter.Tag[i].Blocks;
+        RunReport(reply, RunLeftPool, before[0] + before[1], after[0] + after[1]);
+        reply->Value[3] = RunAfter.Tag[i].Tag;
     }
 }
 
@@ -103,8 +60,7 @@ static NTSTATUS RunInThread(RUN_CALL *call) {
 
 VOID HostRun(const HOST_REQUEST *request, HOST_REPLY *reply) {
     RUN_CALL call = {.Routine = (VOID(NTAPI *)(PVOID))request->Argument[0], .Argument = (PVOID)request->Argument[1]};
-    RUN_INVENTORY before = RunTakeInventory();
-    RunCountPool();
+    MonitorTakeInventory(&RunBefore);
     reply->Status = RunInThread(&call);
     RunReport(reply, RunLeftIrql, PASSIVE_LEVEL, call.Irql);
     RunReport(reply, RunLeftMutexes, 0, call.Mutexes);
@@ -115,17 +71,13 @@ VOID HostRun(const HOST_REQUEST *request, HOST_REPLY *reply) {
             return; /* it may hold anything: nothing more can be said of the machine */
         }
     }
-    KeFlushQueuedDpcs(); /* the last DPC may still be on its way home */
-    /* Acquire: what threads that have just ended held has been given back. */
-    while (__atomic_load_n(&KiThreadsEnding, __ATOMIC_ACQUIRE) != 0) {
-        _mm_pause();
-    }
+    MonitorRest(); /* the last DPC may still be on its way home */
     trace(TraceCaseEnd, (ULONG64)call.Routine, 0);
-    RUN_INVENTORY after = RunTakeInventory();
-    RunReport(reply, RunLeftInterrupts, before.Interrupts, after.Interrupts);
-    RunReport(reply, RunLeftVectors, before.Vectors, after.Vectors);
-    RunReport(reply, RunLeftThreads, before.Threads, after.Threads);
-    RunReport(reply, RunLeftTimers, before.Timers, after.Timers);
-    RunReport(reply, RunLeftHandles, before.Handles, after.Handles);
+    MonitorTakeInventory(&RunAfter);
+    RunReport(reply, RunLeftInterrupts, RunBefore.Interrupts, RunAfter.Interrupts);
+    RunReport(reply, RunLeftVectors, RunBefore.Vectors, RunAfter.Vectors);
+    RunReport(reply, RunLeftThreads, RunBefore.Threads, RunAfter.Threads);
+    RunReport(reply, RunLeftTimers, RunBefore.Timers, RunAfter.Timers);
+    RunReport(reply, RunLeftHandles, RunBefore.Handles, RunAfter.Handles);
     RunComparePool(reply);
 }

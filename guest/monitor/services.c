@@ -18,7 +18,7 @@ typedef struct _MONITOR_SERVICE {
 static MONITOR_SERVICE MonitorHost, MonitorConsole;
 
 static VOID MonitorReportBugCheck(ULONG code) {
-    HostLinkSend(HostFrameBugCheck, code);
+    HostLinkSendLast(HostFrameBugCheck, code);
 }
 
 static VOID NTAPI MonitorArrival(PKDPC Dpc, PVOID DeferredContext, PVOID SystemArgument1, PVOID SystemArgument2) {
@@ -49,6 +49,7 @@ VOID MonitorInitialize(VOID) {
     MonitorPrepare(&MonitorConsole, ConsoleServe);
     ConsoleInitialize();
     HostLinkInitialize();
+    HostIoInitialize();
 }
 
 static VOID MonitorThread(PVOID context) {
@@ -76,6 +77,7 @@ static VOID MonitorStartThread(PKSTART_ROUTINE routine, MONITOR_SERVICE *service
 }
 
 VOID MonitorStart(VOID) {
+    HostIoStartThreads();
     MonitorStartThread(MonitorThread, &MonitorConsole, CONSOLE_PRIORITY);
     MonitorStartThread(MonitorHostThread, &MonitorHost, KI_NORMAL_PRIORITY);
 }

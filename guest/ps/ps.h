@@ -4,6 +4,8 @@
 
 #include "../ke/dispatcher.h"
 
+#define PS_THREAD_TAG 'erhT' /* of thread objects in the pool */
+
 /* PASSIVE_LEVEL. Stacks of threads that have ended are kept for new ones. 0: no memory. */
 ULONG64 PspTakeStack(VOID);
 VOID PspKeepStack(ULONG64 top); /* <= DISPATCH_LEVEL */

@@ -6,7 +6,7 @@
 #include "../ob/ob.h"
 
 /* NOLINTNEXTLINE(misc-static-initialization-cycle): an address is a constant in C */
-static OBJECT_TYPE PspThreadType = {.Self = &PspThreadType, .Name = "Thread", .Tag = 'erhT'};
+static OBJECT_TYPE PspThreadType = {.Self = &PspThreadType, .Name = "Thread", .Tag = PS_THREAD_TAG};
 NT_EXPORT_AS(&PspThreadType, PsThreadType);
 
 /* The thread's own reference goes with it. */

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from dirql.errors import BuildError, UsageError
 from dirql.guest.loading import reasons_told
@@ -13,6 +13,7 @@ from dirql.guest.ntstatus import ntstatus_name
 
 if TYPE_CHECKING:
     from dirql.guest.image import DriverImage
+    from dirql.handles import Handle, OpenOptions
     from dirql.machine import Machine
     from dirql.qemu.waits import Deadline
 
@@ -35,6 +36,7 @@ class Driver:
     image: DriverImage
     base: int
     size: int
+    _handles: list[Handle] = field(default_factory=list, repr=False)
 
     def start(self, location: int, timeout: float | Deadline = DEFAULT_TIMEOUT) -> None:
         """Have its AddDevice called for a PCI function, then IRP_MN_START_DEVICE.
@@ -52,6 +54,12 @@ class Driver:
         for status, routine in ((added, "AddDevice"), (started, "IRP_MN_START_DEVICE")):
             if status & 0x8000_0000:
                 raise UsageError(f"{self.image.name}: {routine} returned {ntstatus_name(status)}")
+
+    def open(self, name: str, timeout: float | Deadline = DEFAULT_TIMEOUT, **options: Unpack[OpenOptions]) -> Handle:
+        """Open a device by name. Arguments, result and errors as `Machine.open`; closed when the driver is unloaded."""
+        handle = self.machine.open(name, timeout, **options)
+        self._handles = [*(other for other in self._handles if not other.closed), handle]
+        return handle
 
     def variable(self, name: str) -> View:
         """Return a variable of the driver that is a structure.
@@ -86,11 +94,13 @@ class Driver:
         return self.machine.run(address, argument, what=f"{self.image.name}!{routine} to return", timeout=timeout)
 
     def unload(self, timeout: float | Deadline = DEFAULT_TIMEOUT) -> None:
-        """Remove its devices, call DriverUnload, free the image.
+        """Close the handles that it was opened with, remove its devices, call DriverUnload, free the image.
 
         Raises:
             GuestRequestError: it has no DriverUnload, left a device object behind, or another driver imports from it.
         """
+        for handle in self._handles:
+            handle.close(timeout)
         with reasons_told(self.machine.memory):
             self.machine.link.request("UnloadDriver", self.base, what=f"{self.image.name} to unload", timeout=timeout)
         self.machine.symbols.remove(self.base)

@@ -15,6 +15,8 @@ DirqlError
     MachineLost         QEMU ended, or was killed, under us
     ProtocolError       bytes on a channel were not what the protocol says
     WaitTimeout         a deadline passed
+    RequestError        a driver ended an I/O request with an NTSTATUS that is no success
+        RequestCancelled  with STATUS_CANCELLED
 """
 
 from __future__ import annotations
@@ -56,6 +58,33 @@ class ProtocolError(DirqlError):
 
 class WaitTimeout(DirqlError):
     """A deadline passed."""
+
+
+@dataclass
+class RequestError(DirqlError):
+    """A driver, or the I/O manager before it, ended an I/O request with an NTSTATUS that is no success.
+
+    Attributes:
+        message: what was asked for, and what came.
+        status: the NTSTATUS, unsigned.
+        name: its symbolic name.
+        information: IoStatus.Information.
+        data: the output that came all the same, as with STATUS_BUFFER_OVERFLOW.
+    """
+
+    message: str
+    status: int = 0
+    name: str = ""
+    information: int = 0
+    data: bytes = b""
+
+    def __str__(self) -> str:
+        """Return the message."""
+        return self.message
+
+
+class RequestCancelled(RequestError):
+    """It was cancelled: STATUS_CANCELLED."""
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, Unpack
 
 from dirql.bootoptions import write_boot_options
 from dirql.config import GUEST_OPTIONS, MachineConfig
+from dirql.controls import Controls
 from dirql.devices.rendezvous import Rendezvous
 from dirql.driver import DEFAULT_TIMEOUT, Driver, Leftover
 from dirql.errors import (
@@ -34,17 +35,19 @@ from dirql.guest.ntstatus import ntstatus_name
 from dirql.guest.placement import place, restore
 from dirql.guest.state import BugCheckRecord, parse_irql, parse_registers
 from dirql.guest.symbols import Symbolizer
-from dirql.guest.systemtime import from_system_time, to_system_time
 from dirql.guest.threads import ThreadReader
 from dirql.guest.verifier import LockHold, lock_holds
+from dirql.handles import Handle, OpenOptions, open_handle
 from dirql.hostcalls import HostCalls
 from dirql.inject.injector import Injector
+from dirql.inventory import Inventory, take_inventory
+from dirql.irps import IrpState, read_irps
 from dirql.qemu.session import QemuSession
 from dirql.qemu.waits import Deadline
+from dirql.requests import Requests
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
     from pathlib import Path
     from types import TracebackType
 
@@ -61,7 +64,7 @@ _NAME_BYTES = 39
 __all__ = ["DEFAULT_TIMEOUT", "Driver", "Leftover", "Machine"]
 
 
-class Machine:
+class Machine(Controls):
     """A booted guest.
 
     Args:
@@ -79,6 +82,7 @@ class Machine:
         symbols: names of the guest's addresses.
         link: requests to the guest.
         inject: interrupts from outside.
+        requests: I/O requests in flight.
         ready_seconds: from the start of this constructor to the guest's word that it is ready.
 
     Raises:
@@ -113,6 +117,7 @@ class Machine:
         self.kernel = KernelImage(self.config.kernel or artifacts.kernel())
         self.symbols = Symbolizer(self.kernel)
         self._failures = Failures(self)
+        self.requests = Requests(self)
         self.session = QemuSession(
             qemu,
             devices=devices,
@@ -125,6 +130,7 @@ class Machine:
             self.link.attach(self.session)
             self.session.watch.explain = self._failures.explain
             self.inject = Injector(self.session)
+            self.link.on_io = self.requests.on_frame
             self.link.on_call = HostCalls(self.kernel, self.inject).serve
             if not self.config.stopped:
                 self.link.wait_ready(timeout)
@@ -139,12 +145,19 @@ class Machine:
         """How many CPUs it has."""
         return self.config.cpus
 
-    def load(self, path: str | Path | DriverImage, timeout: float | Deadline = DEFAULT_TIMEOUT) -> Driver:
+    def load(
+        self,
+        path: str | Path | DriverImage,
+        timeout: float | Deadline = DEFAULT_TIMEOUT,
+        *,
+        device: int | tuple[int, int] | None = None,
+    ) -> Driver:
         """Load a driver and call its DriverEntry.
 
         Args:
             path: a .sys file, or the name of a driver that was built here; or its image, if it has been read already.
             timeout: seconds, or a deadline.
+            device: a PCI function that it is started on at once: its location, or its vendor and device ids.
 
         Raises:
             BuildError: there is no such file.
@@ -167,64 +180,35 @@ class Machine:
         self.symbols.add(image.name, base, size, image)
         driver = Driver(self, image, base, size)
         self.drivers.append(driver)
+        if device is not None:
+            driver.start(device if isinstance(device, int) else self.find_pci(*device), timeout)
         return driver
 
-    def run(
-        self, address: int, argument: int = 0, *, what: str, timeout: float | Deadline = DEFAULT_TIMEOUT
-    ) -> Leftover:
-        """Call a routine on the boot CPU at PASSIVE_LEVEL, and serve its calls to the host until it returns.
+    def open(self, name: str, timeout: float | Deadline = DEFAULT_TIMEOUT, **options: Unpack[OpenOptions]) -> Handle:
+        r"""Open a device by name, as a user's program does.
 
         Args:
-            address: of a `VOID routine(PVOID)` in the guest.
-            argument: what it is given.
-            what: what is waited for, for messages.
-            timeout: seconds for it to return, or a deadline.
-
-        Returns:
-            What it left behind.
+            name: `\\.\Name`, or a full name: `\Device\Name`.
+            timeout: seconds (icount: of virtual time), or a deadline.
+            options: access, sharing, create options, CPU.
 
         Raises:
-            GuestError, MachineLost: it did not return.
+            UsageError: this is no such name.
+            RequestError: there is none of that name, or its driver says no.
         """
-        kind, before, after, tag, *_ = self.link.request("Run", address, argument, what=what, timeout=timeout)
-        kinds = self.kernel.debug.enumeration("RUN_LEFTOVER")
-        name = next(name for name, value in kinds.items() if value == kind)
-        text = (tag & 0xFFFF_FFFF).to_bytes(4, "little").decode("latin-1") if name == "RunLeftPool" else ""
-        return Leftover(name.removeprefix("RunLeft"), before, after, text)
+        return open_handle(self.requests, name, timeout, **options)
 
-    def page_out(self, address: int = 0, size: int = 0, timeout: float | Deadline = DEFAULT_TIMEOUT) -> int:
-        """Put out what is pageable in a part of the guest's memory while it serves requests.
+    def irps(self) -> tuple[IrpState, ...]:
+        """Return where the host's I/O requests are that have not ended, the oldest first."""
+        return read_irps(self)
 
-        Args:
-            address: where the part begins; 0: all memory.
-            size: bytes.
-            timeout: seconds, or a deadline.
+    def inventory(self, timeout: float | Deadline = DEFAULT_TIMEOUT) -> Inventory:
+        """Have the guest count what it holds once its DPCs have run: pool by tag, threads, timers, handles and more."""
+        return take_inventory(self, timeout)
 
-        Returns:
-            How many pages went out.
-        """
-        return self.link.request("PageOut", address, size, what="pages to go out", timeout=timeout)[0]
-
-    def page_out_now(self, timeout: float | Deadline = DEFAULT_TIMEOUT) -> None:
-        """Put out all that is pageable as soon as the boot CPU may run DPCs, whatever runs there; not in `icount`.
-
-        Args:
-            timeout: seconds for the word of it to leave, or a deadline.
-
-        Raises:
-            UsageError: the machine runs in virtual time, where only the guest itself can say when (DirqlPageOut).
-        """
-        if self.rendezvous is not None:
-            raise UsageError("icount: pages go out when the guest asks, or between requests (Machine.page_out)")
-        self.link.notify("PageOut", timeout)
-
-    def set_verifier(self, *, on: bool, timeout: float | Deadline = DEFAULT_TIMEOUT) -> bool:
-        """Turn the guest's verifier on or off; nothing of a driver may run meanwhile.
-
-        Returns:
-            Whether it was on.
-        """
-        return bool(self.link.request("Verifier", int(on), what="the verifier to be switched", timeout=timeout)[0])
+    def explain(self, error: DirqlError) -> DirqlError:
+        """Put what is known of the guest into an error that is about to be raised, and return it or a better one."""
+        return self._failures.explain(error)
 
     def set_trace_mask(self, mask: int, timeout: float | Deadline = DEFAULT_TIMEOUT) -> int:
         """Say which events are recorded from now on.
@@ -242,24 +226,6 @@ class Machine:
         )
         return low | high << 64
 
-    def set_system_time(self, when: datetime, timeout: float | Deadline = DEFAULT_TIMEOUT) -> datetime:
-        """Change the guest's system time. Absolute timers follow it, relative ones do not (TMR-9).
-
-        Args:
-            when: the new system time, with a time zone.
-            timeout: seconds for it.
-
-        Returns:
-            What it was, in UTC.
-
-        Raises:
-            UsageError: `when` has no time zone, or lies before 1601.
-        """
-        units = to_system_time(when)
-        return from_system_time(
-            self.link.request("SetSystemTime", units, what="the system time to be set", timeout=timeout)[0]
-        )
-
     def lock_holds(self) -> tuple[LockHold, ...]:
         """Return which spin locks drivers held for longer than `MachineConfig.lock_hold_us`, the longest first.
 
@@ -268,19 +234,6 @@ class Machine:
         with suppress(DirqlError):
             self.learn_modules()
         return lock_holds(self.memory, self.symbols)
-
-    def find_pci(self, vendor: int, device: int) -> int:
-        """Return the location (bus << 8 | device << 3 | function) of a PCI function.
-
-        Raises:
-            UsageError: there is none of these ids.
-        """
-        block = self.memory.variable("KiBootBlock", "BOOT_BLOCK")
-        for at in range(block.get("FunctionCount")):
-            function = block.inner("Function", at)
-            if (function.get("VendorId"), function.get("DeviceId")) == (vendor, device):
-                return function.get("Location")
-        raise UsageError(f"the machine has no PCI device {vendor:04x}:{device:04x}")
 
     def reset(self, timeout: float = DEFAULT_TIMEOUT, *, config: MachineConfig | None = None) -> None:
         """Reset the machine and wait until the guest is ready again, without any driver.
@@ -301,6 +254,7 @@ class Machine:
             self.config = config
         self.symbols.clear()
         self.drivers.clear()
+        self.requests.forget()
         self._failures.forget()
 
         def prepare(ram: GuestRam) -> None:

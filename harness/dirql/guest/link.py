@@ -7,6 +7,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from dirql.errors import GuestRequestError, UsageError
+from dirql.guest.memory import View
 from dirql.guest.ntstatus import ntstatus_name
 from dirql.qemu.waits import Deadline
 
@@ -85,6 +86,8 @@ class HostLink:
         self.on_bugcheck: Callable[[], None] | None = None
         self.on_call: Callable[[int, tuple[int, int]], tuple[int, int]] | None = None
         """Does what the guest calls for: gets HOST_CALL_CODE and two arguments, returns NTSTATUS and a value."""
+        self.on_io: Callable[[], None] | None = None
+        """Takes in I/O requests that have ended; called with the watch's lock held."""
 
     def attach(self, session: QemuSession) -> None:
         """Begin to use a machine."""
@@ -120,6 +123,11 @@ class HostLink:
     def read_buffer(self, offset: int, size: int) -> bytes:
         """Return bulk data from the mailbox's buffer."""
         return self._memory.ram.read(self._mailbox.get("BufferPhysical") + offset, size)
+
+    def buffer_view(self, structure: str) -> View:
+        """Return what the guest has put into the mailbox's buffer, as a structure."""
+        kernel = self._memory.kernel
+        return View(self._memory.ram, self._mailbox.get("BufferPhysical"), kernel.debug.structure(structure), kernel)
 
     def set_clock(self, value: int) -> None:
         """Store the host's clock for HostRequestTimeSync."""
@@ -229,4 +237,6 @@ class HostLink:
             self.bugchecked = True
             if self.on_bugcheck is not None:
                 self.on_bugcheck()
+        elif kind == self._types["HostFrameIo"] and self.on_io is not None:
+            self.on_io()
         # A reply or a call only wakes the wait: what it says is in the mailbox.

@@ -1,43 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names of the NTSTATUS and bugcheck codes that the guest uses (Microsoft's documentation: MS-ERREF, bug-check-*)."""
+"""Names of NTSTATUS codes (MS-ERREF; ntstatus.txt has them) and of the bugcheck codes that the guest uses."""
 
 from __future__ import annotations
 
-_NTSTATUS = {
-    0x00000000: "STATUS_SUCCESS",
-    0xC0000001: "STATUS_UNSUCCESSFUL",
-    0xC0000002: "STATUS_NOT_IMPLEMENTED",
-    0xC000000D: "STATUS_INVALID_PARAMETER",
-    0xC000000E: "STATUS_NO_SUCH_DEVICE",
-    0xC0000010: "STATUS_INVALID_DEVICE_REQUEST",
-    0xC0000034: "STATUS_OBJECT_NAME_NOT_FOUND",
-    0xC000007A: "STATUS_PROCEDURE_NOT_FOUND",
-    0xC000007B: "STATUS_INVALID_IMAGE_FORMAT",
-    0xC000009A: "STATUS_INSUFFICIENT_RESOURCES",
-    0xC00000A3: "STATUS_DEVICE_NOT_READY",
-    0xC00000BB: "STATUS_NOT_SUPPORTED",
-    0xC0000138: "STATUS_ORDINAL_NOT_FOUND",
-    0xC0000182: "STATUS_DEVICE_CONFIGURATION_ERROR",
-    0xC0000225: "STATUS_NOT_FOUND",
-    0x80000011: "STATUS_DEVICE_BUSY",
-    0xC0000005: "STATUS_ACCESS_VIOLATION",
-    0xC000001D: "STATUS_ILLEGAL_INSTRUCTION",
-    0xC0000094: "STATUS_INTEGER_DIVIDE_BY_ZERO",
-    0xC000008C: "STATUS_ARRAY_BOUNDS_EXCEEDED",
-    0xC000008D: "STATUS_FLOAT_DENORMAL_OPERAND",
-    0xC000008E: "STATUS_FLOAT_DIVIDE_BY_ZERO",
-    0xC000008F: "STATUS_FLOAT_INEXACT_RESULT",
-    0xC0000090: "STATUS_FLOAT_INVALID_OPERATION",
-    0xC0000091: "STATUS_FLOAT_OVERFLOW",
-    0xC0000093: "STATUS_FLOAT_UNDERFLOW",
-    0xC0000095: "STATUS_INTEGER_OVERFLOW",
-    0xC0000046: "STATUS_MUTANT_NOT_OWNED",
-    0xC0000047: "STATUS_SEMAPHORE_LIMIT_EXCEEDED",
-    0xC0000191: "STATUS_MUTANT_LIMIT_EXCEEDED",
-    0x80000002: "STATUS_DATATYPE_MISALIGNMENT",
-    0x80000003: "STATUS_BREAKPOINT",
-    0x80000004: "STATUS_SINGLE_STEP",
-}
+from functools import cache
+from importlib.resources import files
 
 _BUGCHECK = {
     0x9: "IRQL_NOT_GREATER_OR_EQUAL",
@@ -76,11 +43,32 @@ _BUGCHECK = {
 }
 
 
+@cache
+def _ntstatus() -> dict[int, str]:
+    lines = files("dirql.guest").joinpath("ntstatus.txt").read_text(encoding="ascii").splitlines()
+    return {int(number, 16): name for number, _, name in (line.partition(" ") for line in lines)}
+
+
+def ntstatus_symbol(status: int) -> str:
+    """Return the symbolic name of an NTSTATUS, or `NTSTATUS 0x........` where it has none."""
+    status &= 0xFFFF_FFFF
+    return _ntstatus().get(status) or f"NTSTATUS {status:#010x}"
+
+
 def ntstatus_name(status: int) -> str:
     """Return `NAME (0x........)`, or the number alone where the name is not known."""
     status &= 0xFFFF_FFFF
-    name = _NTSTATUS.get(status)
+    name = _ntstatus().get(status)
     return f"{name} ({status:#010x})" if name else f"NTSTATUS {status:#010x}"
+
+
+def ntstatus_code(name: str) -> int:
+    """Return the number of a symbolic name.
+
+    Raises:
+        KeyError: there is none of that name.
+    """
+    return {symbol: status for status, symbol in _ntstatus().items()}[name]
 
 
 def bugcheck_name(code: int) -> str:

@@ -168,16 +168,26 @@ class Watch:
             GuestError: the guest failed, and `guest` is true.
         """
         deadline = Deadline.of(timeout)
+        result = self.wait_or_none(probe, deadline, guest=guest)
+        if result is None:
+            raise self._explained(self.timeout(what, deadline))
+        return result
+
+    def wait_or_none(self, probe: Callable[[], T | None], timeout: float | Deadline, *, guest: bool = True) -> T | None:
+        """Wait until `probe` returns something; None where the time is over. Otherwise as `wait`."""
+        deadline = Deadline.of(timeout)
         with self._condition:
             while True:
                 result = probe()
                 if result is not None:
                     return result
                 cause = self._cause(guest)
-                if cause is not None or deadline.expired:
+                if cause is not None:
                     break
+                if deadline.expired:
+                    return None
                 self._condition.wait(deadline.remaining)
-        raise self._explained(cause() if cause is not None else self.timeout(what, deadline))
+        raise self._explained(cause())
 
     def poll(
         self, wanted: Mapping[int, int], what: str, timeout: float | Deadline, *, guest: bool = True
