@@ -2,6 +2,8 @@
 /* The buffers of IRPs: a copy in pool, an MDL over the caller's, or the caller's address as it is. */
 #include "request.h"
 
+#include "../include/mutant.h"
+
 /* Resident memory, locked or not: an MDL's pages do not go out as long as it is there. */
 static NTSTATUS IopGiveMdl(PIRP irp, PVOID buffer, ULONG bytes, LOCK_OPERATION operation, BOOLEAN resident) {
     if (bytes == 0) {
@@ -99,7 +101,8 @@ static ULONG64 IopReturnedBytes(const IRP *irp) {
 
 VOID IopReleaseBuffers(PIRP irp) {
     if ((irp->Flags & IRP_BUFFERED_IO) != 0) {
-        if ((irp->Flags & IRP_INPUT_OPERATION) != 0 && !NT_ERROR(irp->IoStatus.Status)) {
+        if ((irp->Flags & IRP_INPUT_OPERATION) != 0 && !NT_ERROR(irp->IoStatus.Status) &&
+            !MUTANT(NothingComesBack, "REQ-1", "what a driver leaves in the system buffer is not copied back")) {
             RtlCopyMemory(irp->UserBuffer, irp->AssociatedIrp.SystemBuffer, IopReturnedBytes(irp));
         }
         if ((irp->Flags & IRP_DEALLOCATE_BUFFER) != 0) {

@@ -13,8 +13,9 @@ typedef struct _IOP_DRIVER {
     DRIVER_OBJECT Object; /* first: the object is what drivers know */
     struct _IOP_DRIVER *Next;
     DRIVER_EXTENSION Extension;
-    volatile LONG Work;                  /* work items in its name, and one more until it is unloaded */
-    KEVENT WorkDone;                     /* the last of them, after that */
+    volatile LONG Work; /* work items in its name, and one more until it is unloaded */
+    KEVENT WorkDone;    /* the last of them, after that */
+    SINGLE_LIST_ENTRY Extensions;
     volatile LONG Opens;                 /* of its devices, and of stacks that it has the top of */
     WCHAR Name[8 + IOP_NAME_CHARACTERS]; /* \Driver\name */
     WCHAR RegistryPath[RTL_NUMBER_OF(IOP_REGISTRY_PATH) + IOP_NAME_CHARACTERS];
@@ -80,6 +81,7 @@ static VOID IopDeleteDriverObject(PDRIVER_OBJECT driver) {
         link = &(*link)->Next;
     }
     *link = entry->Next;
+    IopFreeExtensions(driver);
     ObfDereferenceObject(driver);
 }
 
@@ -142,6 +144,10 @@ NTSTATUS IopStartDriver(const LDR_IMAGE *image) {
     }
     driver->DriverInit = (PDRIVER_INITIALIZE)image->EntryPoint;
     status = driver->DriverInit(driver, &CONTAINING_RECORD(driver, IOP_DRIVER, Object)->RegistryString);
+    for (PDEVICE_OBJECT device = driver->DeviceObject; NT_SUCCESS(status) && device != NULL;
+         device = device->NextDevice) {
+        device->Flags &= ~(ULONG)DO_DEVICE_INITIALIZING; /* of devices made elsewhere the driver clears it */
+    }
     if (!NT_SUCCESS(status)) {
         IopForceOff(NULL, image->Base, image->Size, &driver->DriverName);
         IopWaitForWork(CONTAINING_RECORD(driver, IOP_DRIVER, Object));
@@ -155,6 +161,10 @@ NTSTATUS IopStartDriver(const LDR_IMAGE *image) {
 
 static IOP_DRIVER *IopEntryOf(PDRIVER_OBJECT driver) {
     return CONTAINING_RECORD(driver, IOP_DRIVER, Object);
+}
+
+PSINGLE_LIST_ENTRY IopExtensionsOf(PDRIVER_OBJECT driver) {
+    return &IopEntryOf(driver)->Extensions;
 }
 
 VOID IopBeginOpen(PDRIVER_OBJECT driver) {

@@ -5,6 +5,8 @@
  */
 #include "request.h"
 
+#include "../include/mutant.h"
+
 typedef struct _IOP_FILE {
     FILE_OBJECT Object; /* first: the object is what drivers know */
     PDEVICE_OBJECT Top; /* of the stack when it was opened: its driver too is not unloaded meanwhile */
@@ -21,7 +23,8 @@ static NTSTATUS IopTell(PFILE_OBJECT file, UCHAR major) {
 }
 
 VOID IopCleanupFile(PFILE_OBJECT file) {
-    if ((file->Flags & FO_CLEANUP_COMPLETE) == 0) {
+    if ((file->Flags & FO_CLEANUP_COMPLETE) == 0 &&
+        !MUTANT(CleanupForgotten, "FILE-2", "a file's last handle is closed without IRP_MJ_CLEANUP")) {
         file->Flags |= FO_CLEANUP_COMPLETE;
         IopTell(file, IRP_MJ_CLEANUP);
     }

@@ -99,8 +99,10 @@ VOID IopLeaveOpen(PDEVICE_OBJECT device);
 /* io/driver.c: an open file's devices are of these drivers, which are not unloaded meanwhile. */
 VOID IopBeginOpen(PDRIVER_OBJECT driver);
 VOID IopEndOpen(PDRIVER_OBJECT driver);
-VOID IopInitializeThreadIrps(VOID); /* io/threadirp.c: boot CPU, once */
-VOID IopInitializeWork(VOID);       /* io/workitem.c: boot CPU, once */
+PSINGLE_LIST_ENTRY IopExtensionsOf(PDRIVER_OBJECT driver); /* of IoAllocateDriverObjectExtension */
+VOID IopFreeExtensions(PDRIVER_OBJECT driver);             /* io/driverextension.c: the driver is about to go */
+VOID IopInitializeThreadIrps(VOID);                        /* io/threadirp.c: boot CPU, once */
+VOID IopInitializeWork(VOID);                              /* io/workitem.c: boot CPU, once */
 
 /* io/connect.c: disconnects what a device or an image left connected, and says so. */
 VOID IopForceOff(const VOID *owner, ULONG64 base, ULONG64 size, PUNICODE_STRING whose);

@@ -5,6 +5,7 @@
  */
 #include "request.h"
 
+#include "../include/mutant.h"
 #include "../trace/trace.h"
 
 #define POOL_TAG_IRP             ' prI'
@@ -108,7 +109,9 @@ static PIRP IopEndAssociated(PIRP irp) {
     IopReleaseMdls(irp);
     IoFreeIrp(irp);
     /* Both: what each did to the master's buffers comes before its completion. */
-    return __atomic_sub_fetch(&master->AssociatedIrp.IrpCount, 1, __ATOMIC_ACQ_REL) == 0 ? master : NULL;
+    LONG left = __atomic_sub_fetch(&master->AssociatedIrp.IrpCount, 1, __ATOMIC_ACQ_REL);
+    return left == MUTANT(MasterTooEarly, "REQ-5", "a master IRP is completed before its last associated one") ? master
+                                                                                                               : NULL;
 }
 
 /* Returns the master that is to be completed now, or NULL. */

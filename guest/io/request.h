@@ -39,7 +39,7 @@ typedef struct _IOP_REQUEST {
     ULONG Code; /* control code; information class of query and set */
     ULONG Key;  /* of a read or write */
     LARGE_INTEGER
-        Offset; /* of a read or write; create: disposition << 24 | options in the low half, share access above */
+    Offset; /* of a read or write; create: disposition << 24 | options in the low half, share access above */
     PVOID Input;
     ULONG InputBytes;
     PVOID Output;

@@ -42,6 +42,9 @@ static VOID NTAPI IopFinishThreadIrp(PRKAPC Apc, PKNORMAL_ROUTINE *NormalRoutine
 
 VOID IopEndThreadIrp(PIRP irp, CCHAR boost) {
     PKTHREAD thread = (PKTHREAD)irp->Tail.Overlay.Thread; /* the APC lies over it */
+    if (MUTANT(ThreadIrpEndsAnywhere, "REQ-3", "an IRP of a thread ends where it is completed")) {
+        thread = KiCurrentThread();
+    }
     KeInitializeApc(&irp->Tail.Apc, thread, OriginalApcEnvironment, IopFinishThreadIrp, NULL, NULL, KernelMode, NULL);
     KeInsertQueueApc(&irp->Tail.Apc, NULL, NULL, boost);
 }
@@ -49,7 +52,8 @@ VOID IopEndThreadIrp(PIRP irp, CCHAR boost) {
 /* A thread about to end, PASSIVE_LEVEL: its buffers go with it, so it waits for every request that it has not waited for. */
 static VOID IopEndThread(PKTHREAD thread) {
     KEVENT done;
-    if (IsListEmpty(&thread->Irps)) {
+    if (IsListEmpty(&thread->Irps) ||
+        MUTANT(ExitLeavesIrps, "REQ-4", "a thread ends although requests of it are pending")) {
         return;
     }
     KeInitializeEvent(&done, NotificationEvent, FALSE);

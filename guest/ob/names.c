@@ -5,7 +5,7 @@
  */
 #include "ob.h"
 
-#include "../include/export.h"
+#include "../include/mutant.h"
 
 #define OBP_MAXIMUM_PATH  1024 /* bytes of a path in its one form */
 #define OBP_MAXIMUM_LINKS 32   /* one after the other: beyond that they go in circles */
@@ -41,6 +41,9 @@ static PCWSTR const ObpDirectories[] = {
 
 /* Letters of ASCII and Latin-1: what a path of ours is compared by. */
 static WCHAR ObpUpcase(WCHAR c) {
+    if (MUTANT(NamesDifferByCase, "NAME-1", "names that differ by case are different names")) {
+        return c;
+    }
     BOOLEAN lower = (c >= L'a' && c <= L'z') || (c >= 0xe0 && c <= 0xfe && c != 0xf7);
     return (WCHAR)(lower ? c - 0x20 : c);
 }

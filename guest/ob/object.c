@@ -3,6 +3,7 @@
 #include "obp.h"
 
 #include "../include/export.h"
+#include "../include/mutant.h"
 
 typedef struct DECLSPEC_ALIGN(16) _OBJECT_HEADER {
     POBJECT_TYPE Type;
@@ -74,7 +75,9 @@ LONG_PTR FASTCALL ObfDereferenceObject(PVOID Object) {
     OBJECT_HEADER *header = ObpHeader(Object);
     /* Release what was done to it, acquire what others did, for the one that deletes it. */
     LONG64 left = __atomic_sub_fetch(&header->References, 1, __ATOMIC_ACQ_REL);
-    if (left == 0 && header->Type->Passive && KeGetCurrentIrql() != PASSIVE_LEVEL) {
+    if (left == 0 && header->Type->Passive &&
+        !MUTANT(ClosedAnywhere, "FILE-3", "a file whose last reference goes at DISPATCH_LEVEL is closed there") &&
+        KeGetCurrentIrql() != PASSIVE_LEVEL) {
         ObpDefer(header);
     } else if (left == 0) {
         ObpDelete(header);

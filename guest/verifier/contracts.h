@@ -88,6 +88,15 @@
     X(IoBuildAsynchronousFsdRequest, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                   \
     X(ObReferenceObjectByPointer, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                      \
     X(ObDereferenceObjectDeferDelete, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                  \
+    X(IoSetShareAccess, RULE_IO_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                  \
+    X(IoCheckShareAccess, RULE_IO_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                \
+    X(IoUpdateShareAccess, RULE_IO_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                               \
+    X(IoRemoveShareAccess, RULE_IO_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                               \
+    X(IoAllocateDriverObjectExtension, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                 \
+    X(IoGetDriverObjectExtension, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                      \
+    X(IoAllocateErrorLogEntry, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                         \
+    X(IoFreeErrorLogEntry, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                             \
+    X(IoWriteErrorLogEntry, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                            \
     X(IoForwardIrpSynchronously, RULE_IO_PASSIVE, PASSIVE_LEVEL, APC_LEVEL, 0, 0)                             \
     X(IoAttachDeviceToDeviceStack, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                     \
     X(IoDetachDevice, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                  \

@@ -71,4 +71,22 @@ NTSTATUS NTAPI ZwCreateEvent(PHANDLE EventHandle, ACCESS_MASK DesiredAccess, POB
 NTSTATUS NTAPI ZwSetEvent(HANDLE EventHandle, PLONG PreviousState);
 NTSTATUS NTAPI ZwClearEvent(HANDLE EventHandle);
 
+/* IRQL <= DISPATCH_LEVEL. Of a driver object, under a key (any address of the driver's own); freed when the driver is unloaded. */
+NTSTATUS NTAPI IoAllocateDriverObjectExtension(PDRIVER_OBJECT DriverObject, PVOID ClientIdentificationAddress,
+                                               ULONG DriverObjectExtensionSize, PVOID *DriverObjectExtension);
+PVOID NTAPI IoGetDriverObjectExtension(PDRIVER_OBJECT DriverObject, PVOID ClientIdentificationAddress);
+
+/* IRQL <= DISPATCH_LEVEL. IoObject: device or driver object. Allocate: NULL if the size is not one, or without memory. Write frees. */
+PVOID NTAPI IoAllocateErrorLogEntry(PVOID IoObject, UCHAR EntrySize);
+VOID NTAPI IoFreeErrorLogEntry(PVOID ElEntry);
+VOID NTAPI IoWriteErrorLogEntry(PVOID ElEntry);
+
+/* PASSIVE_LEVEL; the caller serialises what is done to one SHARE_ACCESS. Check: STATUS_SHARING_VIOLATION. */
+VOID NTAPI IoSetShareAccess(ACCESS_MASK DesiredAccess, ULONG DesiredShareAccess, PFILE_OBJECT FileObject,
+                            PSHARE_ACCESS ShareAccess);
+NTSTATUS NTAPI IoCheckShareAccess(ACCESS_MASK DesiredAccess, ULONG DesiredShareAccess, PFILE_OBJECT FileObject,
+                                  PSHARE_ACCESS ShareAccess, BOOLEAN Update);
+VOID NTAPI IoUpdateShareAccess(PFILE_OBJECT FileObject, PSHARE_ACCESS ShareAccess);
+VOID NTAPI IoRemoveShareAccess(PFILE_OBJECT FileObject, PSHARE_ACCESS ShareAccess);
+
 /* NOLINTEND(readability-redundant-declaration) */
