@@ -98,6 +98,7 @@ static VOID NTAPI CompleteKept(PKDPC Dpc, PVOID Context, PVOID Argument1, PVOID 
     UNREFERENCED_PARAMETER(Dpc);
     UNREFERENCED_PARAMETER(Argument1);
     UNREFERENCED_PARAMETER(Argument2);
+    IoSetCancelRoutine(Seen.Kept, NULL); /* nobody else cancels it: it is ours */
     FilesComplete(Seen.Kept);
     InterlockedIncrement(Context);
 }
