@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write guest/rtl/casetable.h: Unicode's simple case mappings of the Basic Multilingual Plane, in runs.
 
-A run is characters at one distance from their mapping, each or every other one. What maps into or out of ASCII is left out, as is what
-becomes several characters. Usage: tools/case_table.py FILE
+A run is characters at one distance from their mapping, each or every other one. What maps into or out of ASCII is left
+out, as is what becomes several characters. Usage: tools/case_table.py FILE
 """
 
 from __future__ import annotations

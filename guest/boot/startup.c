@@ -2,6 +2,7 @@
 /* The start of the executive, as a list. */
 #include "boot.h"
 
+#include "../cm/cm.h"
 #include "../ex/worker.h"
 #include "../hal/hal.h"
 #include "../hal/regs.h"
@@ -89,6 +90,7 @@ static VOID KiCreateTraceRings(VOID) {
 static VOID KiBootThread(VOID) {
     RtlpAllocateString = KiAllocateString;
     RtlpFreeString = KiFreeString;
+    CmInitialize();
     IopInitialize();
     KiStartProcessors();
     KiPublishProcessorCount();

@@ -88,7 +88,8 @@ C_ASSERT(sizeof(HOST_FRAME) == 16);
  * buffer. A PCI location is bus << 8 | device << 3 | function.
  *
  * Ping           -> [0] TSC
- * LoadDriver     [0] bytes of the image in the buffer, [1] offset of its name (ASCII, NUL) in the buffer
+ * LoadDriver     [0] bytes of the image in the buffer, [1] offset of its name (ASCII, NUL) in the buffer, [2] offset there and
+ *                [3] bytes of what its service key is to hold (CM_RECORDs, cm/cm.h)
  *                -> [0] base, [1] size, [2] entry point, [3] NTSTATUS of DriverEntry
  * StartDevice    [0] image base, [1] PCI location -> [0] NTSTATUS of AddDevice, [1] NTSTATUS of IRP_MN_START_DEVICE
  * UnloadDriver   [0] image base

@@ -17,6 +17,7 @@
 #include "nt/locks.h"
 #include "nt/memory.h"
 #include "nt/mutexes.h"
+#include "nt/registry.h"
 #include "nt/startio.h"
 #include "nt/rtl.h"
 #include "nt/system.h"

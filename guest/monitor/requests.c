@@ -2,6 +2,7 @@
 /* What each request of the harness does. Their arguments and values are named in include/hostif.h. */
 #include "monitor.h"
 
+#include "../cm/cm.h"
 #include "../ex/worker.h"
 #include "../io/iop.h"
 #include "../ke/ki.h"
@@ -21,11 +22,19 @@ static NTSTATUS HostLoadDriver(const HOST_REQUEST *request, HOST_REPLY *reply) {
     ULONG64 bytes = request->Argument[0];
     ULONG64 name = request->Argument[1];
     LDR_IMAGE *image;
-    if (bytes > HostMailbox.BufferBytes || name >= HostMailbox.BufferBytes) {
+    ULONG64 values = request->Argument[2];
+    ULONG64 value_bytes = request->Argument[3];
+    ULONG64 limit = HostMailbox.BufferBytes;
+    if (bytes > limit || name >= limit || values > limit || value_bytes > limit - values) {
         return STATUS_INVALID_PARAMETER;
     }
     NTSTATUS status = LdrLoadImage((const UCHAR *)buffer, bytes, buffer + name, &image);
     if (!NT_SUCCESS(status)) {
+        return status;
+    }
+    status = CmCreateService(image->Name, buffer + values, value_bytes);
+    if (!NT_SUCCESS(status)) {
+        LdrUnloadImage(image);
         return status;
     }
     reply->Value[0] = image->Base;
@@ -34,6 +43,7 @@ static NTSTATUS HostLoadDriver(const HOST_REQUEST *request, HOST_REPLY *reply) {
     status = IopStartDriver(image);
     reply->Value[3] = (ULONG)status;
     if (!NT_SUCCESS(status)) {
+        CmDeleteService(image->Name);
         LdrUnloadImage(image);
     }
     return STATUS_SUCCESS;
@@ -49,6 +59,7 @@ static NTSTATUS HostUnloadDriver(const HOST_REQUEST *request) {
         status = IopStopDriver(image);
     }
     if (NT_SUCCESS(status)) {
+        CmDeleteService(image->Name);
         LdrUnloadImage(image);
     }
     return status;

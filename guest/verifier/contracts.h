@@ -206,6 +206,22 @@
     X(RtlCharToInteger, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                 \
     X(RtlStringFromGUID, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                \
     X(RtlGUIDFromString, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                \
+    X(ZwOpenKey, RULE_ZW_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                         \
+    X(ZwOpenKeyEx, RULE_ZW_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                       \
+    X(ZwCreateKey, RULE_ZW_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                       \
+    X(ZwDeleteKey, RULE_ZW_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                       \
+    X(ZwFlushKey, RULE_ZW_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                        \
+    X(ZwQueryKey, RULE_ZW_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                        \
+    X(ZwEnumerateKey, RULE_ZW_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                    \
+    X(ZwQueryValueKey, RULE_ZW_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                   \
+    X(ZwEnumerateValueKey, RULE_ZW_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                               \
+    X(ZwSetValueKey, RULE_ZW_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                     \
+    X(ZwDeleteValueKey, RULE_ZW_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                  \
+    X(RtlQueryRegistryValues, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                           \
+    X(RtlWriteRegistryValue, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                            \
+    X(RtlCheckRegistryKey, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                              \
+    X(RtlCreateRegistryKey, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                             \
+    X(RtlDeleteRegistryValue, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                           \
     X(ExRaiseStatus, RULE_EX_PASSIVE, PASSIVE_LEVEL, APC_LEVEL, 0, 0)                                         \
     X(ExRaiseAccessViolation, RULE_EX_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                            \
     X(ExRaiseDatatypeMisalignment, RULE_EX_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                       \

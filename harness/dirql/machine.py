@@ -33,6 +33,7 @@ from dirql.guest.loading import reasons_told
 from dirql.guest.memory import GuestMemory
 from dirql.guest.ntstatus import ntstatus_name
 from dirql.guest.placement import place, restore
+from dirql.guest.registry import service_values
 from dirql.guest.state import BugCheckRecord, parse_irql, parse_registers
 from dirql.guest.symbols import Symbolizer
 from dirql.guest.threads import ThreadReader
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from dirql.errors import ThreadState
+    from dirql.guest.registry import RegistryValues
     from dirql.qemu.attach import PciDevice
     from dirql.qemu.memory import GuestRam
     from dirql.qemu.qmp import QmpEvent
@@ -151,6 +153,8 @@ class Machine(Controls):
         timeout: float | Deadline = DEFAULT_TIMEOUT,
         *,
         device: int | tuple[int, int] | None = None,
+        parameters: RegistryValues | None = None,
+        service: RegistryValues | None = None,
     ) -> Driver:
         """Load a driver and call its DriverEntry.
 
@@ -158,22 +162,32 @@ class Machine(Controls):
             path: a .sys file, or the name of a driver that was built here; or its image, if it has been read already.
             timeout: seconds, or a deadline.
             device: a PCI function that it is started on at once: its location, or its vendor and device ids.
+            parameters: values of the registry key `Parameters` in the driver's service key, while it is loaded. A text
+                is REG_SZ, a number REG_DWORD or, beyond 32 bits, REG_QWORD, a list of texts REG_MULTI_SZ, bytes
+                REG_BINARY, a `RegistryValue` what it says, and a mapping a subkey.
+            service: values of the service key itself, the one whose path DriverEntry is given.
 
         Raises:
             BuildError: there is no such file.
-            UsageError: it is no x64 driver, imports what the guest lacks (all names are listed), or DriverEntry failed.
+            UsageError: it is no x64 driver, imports what the guest lacks (all names are listed), a value cannot be in a
+                registry, or DriverEntry failed.
             GuestRequestError: the guest refused the image; the text says why.
         """
         image = path if isinstance(path, DriverImage) else DriverImage(artifacts.driver(str(path)))
         image.require_imports(self.kernel, self.symbols.drivers)
         name = image.name.encode("utf-8")[:_NAME_BYTES] + b"\0"
         self._sent[name[:-1].decode("utf-8", "replace")] = image
+        values = service_values(parameters or {}, service or {})
         offset = (len(image.data) + 15) // 16 * 16
+        after = (offset + len(name) + 15) // 16 * 16
         self.link.write_buffer(0, image.data)
         self.link.write_buffer(offset, name)
+        self.link.write_buffer(after, values)
         what = f"{image.name} to load"
         with reasons_told(self.memory):
-            reply = self.link.request("LoadDriver", len(image.data), offset, what=what, timeout=timeout)
+            reply = self.link.request(
+                "LoadDriver", len(image.data), offset, after, len(values), what=what, timeout=timeout
+            )
         base, size, _, status, *_ = reply
         if status & 0x8000_0000:
             raise UsageError(f"{image.name}: DriverEntry returned {ntstatus_name(status)}")

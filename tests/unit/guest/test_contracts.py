@@ -45,6 +45,7 @@ SEQUENCED_LISTS = {
 
 C_LIBRARY = set(re.findall(r"\b(\w+)\(", (VERIFIER.parent / "rtl" / "crt.h").read_text(encoding="utf-8")))
 VARIABLES = {
+    "CmKeyObjectType",
     *("ExEventObjectType", "IoDeviceObjectType", "IoDriverObjectType", "IoFileObjectType", "KeNumberProcessors"),
     "PsThreadType",
 }
