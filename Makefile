@@ -50,12 +50,15 @@ soak-model: build venv ## random operations on the guest and in a plain model (E
 	@echo "soak-model: $(DIRQL_SOAK_MODEL) sequences on each machine, SEED=$(SEED)"
 	$(Q)$(PYTHON) -m pytest -q tests/system/model --hypothesis-seed=$(SEED)
 
-.PHONY: bench soak qemu qemu-gdb doctor
+.PHONY: bench soak soak-irps qemu qemu-gdb doctor
 bench: build venv ## measure the numbers of the README, each beside its comparator
 	$(Q)$(PYTHON) -m bench
 
 soak: build venv ## 200 runs of the main job
 	$(Q)$(PYTHON) -m bench.soak
+
+soak-irps: build venv ## 1,000,000 IRPs, cancelled at random, each completed once (IRPS=n MODE=mt|icount)
+	$(Q)$(PYTHON) -m bench.soak_irps $(if $(IRPS),--irps $(IRPS)) $(if $(MODE),--mode $(MODE))
 
 qemu: build venv ## boot to the serial console
 	$(Q)$(VENV)/bin/dirql console $(MACHINE)
