@@ -29,6 +29,9 @@ DRIVER_SOURCES :=
 $(foreach root,$(DRIVER_ROOTS),$(call drivers_of,$(firstword $(subst :, ,$(root))),$(lastword $(subst :, ,$(root)))))
 DRIVER_OBJECTS := $(DRIVER_SOURCES:%=$(BUILD)/obj/%.o)
 
+# A source that handles exceptions has unwind tables.
+$(patsubst %,$(BUILD)/obj/%.o,$(shell grep -lE '^.include <(seh|excpt)\.h>' $(DRIVER_SOURCES))): \
+	DRIVER_CFLAGS += $(call driver_flags,tables)
 $(DRIVER_OBJECTS): $(BUILD)/obj/%.o: % mk/drivers.mk mk/driver.flags
 	@mkdir -p $(@D)
 	$(call say,CC,$<)

@@ -14,6 +14,7 @@
 #include "../monitor/monitor.h"
 #include "../ps/ps.h"
 #include "../rtl/strings.h"
+#include "../seh/seh.h"
 #include "../trace/trace.h"
 #include "../verifier/vf.h"
 
@@ -126,6 +127,7 @@ VOID KiSystemStartup(ULONG64 boot_block, ULONG64 pvh_start_info) {
     KiConnectClock();
     KiConnectIpi();
     VfInitialize();
+    SehInitialize();
     KiConnectSpinWait();
     MonitorInitialize();
     KiPcr[0].Prcb.Running = TRUE;

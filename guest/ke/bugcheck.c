@@ -36,6 +36,10 @@ static VOID KiSaveFrame(KI_BUGCHECK_CPU *cpu, const KI_TRAP_FRAME *frame) {
     cpu->Valid = 1;
 }
 
+BOOLEAN KiIsBugChecking(VOID) {
+    return __atomic_load_n(&KiBugCheckOwner, __ATOMIC_ACQUIRE) == KiCurrentPrcb()->Number + 1;
+}
+
 VOID KiFreezeProcessor(KI_TRAP_FRAME *frame) {
     PKPRCB prcb = KiCurrentPrcb();
     ULONG owner = __atomic_load_n(&KiBugCheckOwner, __ATOMIC_ACQUIRE);

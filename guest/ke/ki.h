@@ -212,10 +212,30 @@ VOID KiConnectClock(VOID);
 VOID KiStartClock(VOID); /* boot CPU, at CLOCK_LEVEL or above: time and its ticks begin */
 extern ULONG KiClockPeriod100ns;
 
-/* ke/raise.c: the exception `status`, which happened at `address`. Any IRQL. */
+/*
+ * ke/raise.c: the exception `status`, which happened at `address`, for whoever handles it. Any IRQL. About: it came up while the other
+ * one was dealt with.
+ */
 VOID KiRaiseStatus(NTSTATUS status, ULONG64 address, ULONG64 parameter0, ULONG64 parameter1) __attribute__((noreturn));
 
-/* ke/exception.c: vectors 0 to 31 but the APC's. Returns from an NMI only. */
+VOID KiOfferStatus(NTSTATUS status,
+                   ULONG64 address); /* returns if nobody handles it: it is the caller's to tell then */
+VOID KiRaiseAbout(NTSTATUS status, ULONG64 address, PEXCEPTION_RECORD other) __attribute__((noreturn));
+/* Whoever looks for handlers (seh/dispatch.c); NULL: there is none yet. TRUE: go on at *context; FALSE: nobody handles it. */
+extern BOOLEAN (*KiDispatchException)(PEXCEPTION_RECORD record, PCONTEXT context);
+BOOLEAN KiAskHandlers(PEXCEPTION_RECORD record, PCONTEXT context); /* that, if there is anyone to ask */
+/* Of what a trap has interrupted. Returns if nobody handles it. */
+VOID KiAskHandlersOf(const KI_TRAP_FRAME *frame, NTSTATUS status, ULONG parameters, ULONG64 first, ULONG64 second);
+
+/* Exceptions: vectors 0 to 31 but the APC's, and two that code raises by INT (intrinsics __fastfail, DbgRaiseAssertionFailure). */
+#define KI_EXCEPTIONS       32
+#define KI_FAST_FAIL_VECTOR 0x29
+#define KI_ASSERTION_VECTOR 0x2c
+static inline BOOLEAN KiIsRaisingVector(ULONG vector) {
+    return vector == KI_FAST_FAIL_VECTOR || vector == KI_ASSERTION_VECTOR;
+}
+
+/* ke/exception.c. Returns from an NMI only. */
 VOID KiException(KI_TRAP_FRAME *frame);
 
 /* ke/pagefault.c. Returns when the access may be tried again. */
@@ -235,5 +255,6 @@ VOID KiBugCheckFrame(ULONG code, ULONG64 p1, ULONG64 p2, ULONG64 p3, ULONG64 p4,
     __attribute__((noreturn));
 /* Called once the record is complete, before the machine ends; any IRQL, every other CPU stopped. */
 extern VOID (*KiReportBugCheck)(ULONG code);
+BOOLEAN KiIsBugChecking(VOID); /* this CPU: what it raises now is no exception for anyone */
 VOID KiEndMachine(HOST_EXIT exit) __attribute__((noreturn));
 VOID KiFreezeProcessor(KI_TRAP_FRAME *frame); /* NMI: saves the registers and stops if a bugcheck is under way */

@@ -16,8 +16,9 @@
 #define FAULT_RESERVED    0x8u
 #define FAULT_FETCH       0x10u
 #define RFLAGS_IF         0x200u
-#define NULL_REACH        0x10000ull /* an address below it was made from a NULL pointer */
-#define OPERATION_READ    0          /* as 0xA, 0x50 and 0xD1 number them */
+#define KI_USER_LIMIT     0x00007fffffff0000ull /* the first address that is not user mode's (MmUserProbeAddress) */
+#define NULL_REACH        0x10000ull            /* an address below it was made from a NULL pointer */
+#define OPERATION_READ    0                     /* as 0xA, 0x50 and 0xD1 number them */
 #define OPERATION_WRITE   1
 #define OPERATION_EXECUTE 8
 
@@ -62,11 +63,13 @@ static VOID KiForbidden(KI_CAUSE *cause, KIRQL irql, const KI_TRAP_FRAME *frame)
     KiDescribe(cause, code, KiPageEntry != NULL ? KiPageEntry(cause->Address) : 0, (ULONG64)frame, irql, NULL);
 }
 
+static ULONG64 KiOperation(KI_ACCESS access) {
+    return access == KiAccessExecute ? OPERATION_EXECUTE : access == KiAccessWrite ? OPERATION_WRITE : OPERATION_READ;
+}
+
 /* irql: as the bugcheck is to tell it. */
 static VOID KiNotThere(KI_CAUSE *cause, KI_FAULT found, KIRQL irql, const KI_TRAP_FRAME *frame) {
-    static const ULONG64 operations[] = {
-        [KiAccessRead] = OPERATION_READ, [KiAccessWrite] = OPERATION_WRITE, [KiAccessExecute] = OPERATION_EXECUTE};
-    ULONG64 operation = operations[cause->Access];
+    ULONG64 operation = KiOperation(cause->Access);
     const char *null = cause->Address < NULL_REACH ? "a NULL pointer, or one made from it" : NULL;
     if (found == KiFaultPageOut) {
         KIRQL told = (frame->Rflags & RFLAGS_IF) != 0 ? irql : 0xff;
@@ -102,6 +105,11 @@ VOID KiPageFault(KI_TRAP_FRAME *frame) {
         if (found == KiFaultInvalid && frame->Rip == (ULONG64)KiGuardedLoad) {
             frame->Rip = (ULONG64)KiGuardedLoadFailed;
             return;
+        }
+        /* Addresses of user mode are a driver's to try (handling-exceptions); others it must know. */
+        if (found == KiFaultInvalid && irql < DISPATCH_LEVEL && cause.Address < KI_USER_LIMIT &&
+            !MUTANT(NullIsFatal, "SEH-1", "an access through a NULL pointer is never an exception")) {
+            KiAskHandlersOf(frame, STATUS_ACCESS_VIOLATION, 2, KiOperation(cause.Access), cause.Address);
         }
         KiNotThere(&cause, found, irql, frame);
     }

@@ -9,7 +9,7 @@
 
     .text
     .altmacro
-    .cfi_sections .debug_frame
+    .cfi_sections .debug_frame, .eh_frame
 
 /* Exceptions that push an error code: 8, 10-14, 17, 21, 29, 30 (Intel SDM 3, table 6-1). */
     .macro STUB number
@@ -44,6 +44,7 @@ KiTrapStubs:
     .endm
 
     .globl KiTrapCommon
+    .globl KiTrapCommonEnd
     .type KiTrapCommon, @function
 KiTrapCommon:
     /* The frame's top: vector, error code, then what the CPU pushed: RIP, CS, RFLAGS, RSP, SS. */
@@ -114,6 +115,7 @@ KiTrapCommon:
     addq $16, %rsp
     .cfi_adjust_cfa_offset -16
     iretq
+KiTrapCommonEnd:
     .cfi_endproc
     .size KiTrapCommon, . - KiTrapCommon
 

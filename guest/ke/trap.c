@@ -17,8 +17,6 @@ C_ASSERT(FIELD_OFFSET(KI_TRAP_FRAME, R15) == KI_FRAME_R15);
 C_ASSERT(FIELD_OFFSET(KI_TRAP_FRAME, Rip) == KI_FRAME_RIP);
 C_ASSERT(sizeof(KI_TRAP_FRAME) == KI_FRAME_BYTES);
 
-#define TRAP_COUNT 32
-
 typedef struct _KI_VECTOR {
     KI_VECTOR_ROUTINE *Routine;
     PVOID Context;
@@ -90,7 +88,7 @@ static VOID KiInterrupt(KI_TRAP_FRAME *frame) {
 }
 
 VOID KiDispatchTrap(KI_TRAP_FRAME *frame) {
-    if (frame->Vector < TRAP_COUNT && frame->Vector != APC_VECTOR) {
+    if ((frame->Vector < KI_EXCEPTIONS && frame->Vector != APC_VECTOR) || KiIsRaisingVector((ULONG)frame->Vector)) {
         KiException(frame);
     } else {
         KiInterrupt(frame);

@@ -256,6 +256,8 @@
     X(KeTestAlertThread, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                               \
     X(KeInitializeGuardedMutex, RULE_KERNEL_API, PASSIVE_LEVEL, HIGH_LEVEL, 0, VI_CONTRACT_RESIDENT)          \
     X(KeInitializeApc, RULE_KERNEL_API, PASSIVE_LEVEL, HIGH_LEVEL, 0, VI_CONTRACT_RESIDENT)                   \
+    X(ProbeForRead, RULE_EX_APC, PASSIVE_LEVEL, APC_LEVEL, 0, 0)                                              \
+    X(ProbeForWrite, RULE_EX_APC, PASSIVE_LEVEL, APC_LEVEL, 0, 0)                                             \
     X(MmMapIoSpace, RULE_MAP_IO, PASSIVE_LEVEL, DISPATCH_LEVEL, 2, 0)                                         \
     X(MmUnmapIoSpace, RULE_UNMAP_IO, PASSIVE_LEVEL, APC_LEVEL, 2, 0)                                          \
     X(MmLockPagableDataSection, RULE_MM_APC, PASSIVE_LEVEL, APC_LEVEL, 0, 0)                                  \

@@ -155,11 +155,12 @@ static LONG NTAPI ViReleaseSemaphore(PRKSEMAPHORE Semaphore, KPRIORITY Increment
 }
 NT_VERIFIED(KeReleaseSemaphore, ViReleaseSemaphore);
 
-/* Not its owner's: the exception that the routine raises anyway, with the mutex named. */
+/* Not its owner's: the exception that the routine raises anyway; where nobody handles it, with the mutex named. */
 static LONG NTAPI ViReleaseMutex(PRKMUTEX Mutex, BOOLEAN Wait) {
     ViCheckSignal((ULONG64)Mutex, Wait, VI_RULE_KE_DISPATCH, VI_FRAME);
     if (Mutex->OwnerThread != KeGetCurrentThread()) {
         VI_REQUEST request = ViRequest((ULONG64)Mutex, ViMutex, ViByWait, VI_FRAME);
+        KiOfferStatus(STATUS_MUTANT_NOT_OWNED, KI_CALLER);
         ViReport(KMODE_EXCEPTION_NOT_HANDLED, (ULONG64)(LONG64)STATUS_MUTANT_NOT_OWNED, KI_CALLER, 0, 0,
                  "a mutex is released by a thread that does not own it", &request);
     }
