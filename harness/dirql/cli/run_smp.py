@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`dirql run figure-16`: what routines of a driver do beside each other on several CPUs."""
+"""`dirql run figure-16` and `up-vs-smp`: what routines of a driver do beside each other on several CPUs."""
 
 from __future__ import annotations
 
@@ -60,6 +60,48 @@ def figure_16(
     finish(result.to_json(), [figure_table(result), owners_table(result)], as_json=as_json)
     if not no_export:
         draw_figure(result, folder.path)
+    return 0 if result.passed else EXIT_FAILED
+
+
+@click.command("up-vs-smp", short_help="One binary on one CPU and on many: what overlaps, what it costs.")
+@click.option("--cpus", "counts", default="1,2,4", show_default=True, help="Numbers of CPUs: 1,2,4, or 1..4.")
+@click.option("--mode", "modes", default="icount,mt", show_default=True, help="icount, mt, or both.")
+@click.option("--requests", type=int, default=2000, show_default=True, help="Of all clients, at each point.")
+@click.option("--clients", type=int, default=4, show_default=True, help="Threads that send requests, 1 to 16.")
+@click.option("--work", type=int, default=20, show_default=True, help="PAUSEs of each routine.")
+@_QEMU
+@run_options
+def up_vs_smp(
+    counts: str,
+    modes: str,
+    qemu: str,
+    out: Path | None,
+    as_json: bool,
+    no_export: bool,
+    dry_run: bool,
+    **values: Any,  # noqa: ANN401
+) -> int:
+    """Give one driver the same load on one CPU and on many, and see what runs beside what and what it costs.
+
+    Exit status 0 only if every request came back with its own result, no rule was broken, and nothing ran beside
+    anything on one CPU.
+    """
+    from dirql.experiments.series import parse_counts
+    from dirql.experiments.up_vs_smp import NAME, UpVsSmpParameters, run_up_vs_smp
+
+    names: Any = tuple(name.strip() for name in modes.split(","))
+    parameters = UpVsSmpParameters(cpus=parse_counts(counts), modes=names, **values)
+    config = config_from(cpus=max(parameters.cpus), mode=names[0], boot="rom", ram=64, qemu=qemu)
+    if dry_run:
+        return _dry_run(config)
+    total = len(parameters.cpus) * len(parameters.modes)
+    with keep_folder(NAME, out) as folder, progress_line("points", total, quiet=as_json) as progress:
+        result = run_up_vs_smp(config, parameters, folder, progress)
+    from dirql.report.up_vs_smp import cost_table, draw_up_vs_smp, overlap_table
+
+    finish(result.to_json(), [overlap_table(result), cost_table(result)], as_json=as_json)
+    if not no_export:
+        draw_up_vs_smp(result, folder.path)
     return 0 if result.passed else EXIT_FAILED
 
 

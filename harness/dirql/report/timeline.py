@@ -60,6 +60,7 @@ NAMES = {
 WRONG = "#c1121f"
 INK = "#333333"
 MAXIMUM_CPUS = 16
+_LEGEND = 16
 _HEIGHTS = np.interp(np.arange(16), [0, 1, 2, 3, 12, 13, 14, 15], [0.14, 0.22, 0.36, 0.5, 0.76, 0.86, 0.92, 1.0])
 _TICKS = {0: "PASSIVE", 2: "DISPATCH", 8: "DIRQL", 14: "IPI"}
 
@@ -306,7 +307,7 @@ def _draw_legend(figure: Figure, shown: Sequence[Kind]) -> None:
     figure.legend(
         handles=handles,
         loc="lower center",
-        ncols=len(handles),
+        ncols=len(handles) if len(handles) < _LEGEND else (len(handles) + 1) // 2,
         frameon=False,
         fontsize=8,
         handlelength=1.2,

@@ -185,6 +185,7 @@ SMALL = {
     "scheduler": ["--cpus", "2", "--milliseconds", "20", "--rounds", "3", "--mode", "icount"],
     "dpc-vs-workitem": ["--cpus", "2", "--rounds", "3", "--mode", "icount"],
     "figure-16": ["--rounds", "1"],
+    "up-vs-smp": ["--cpus", "1,2", "--requests", "40", "--mode", "icount"],
     "timer-accuracy": ["--cpus", "1", "--count", "5", "--ticks", "1000", "--mode", "icount"],
 }
 
@@ -218,6 +219,8 @@ def test_table_picture_and_json(name: str, tmp_path: Path) -> None:
         (["dpc-vs-workitem", "--rounds", "1"], "2 to 4096 rounds"),
         (["figure-16", "--cpus", "2"], "at least 3 CPUs"),
         (["figure-16", "--rounds", "0"], "1 to 1000 times"),
+        (["up-vs-smp", "--mode", "kvm"], "icount, mt"),
+        (["up-vs-smp", "--clients", "17"], "1 to 16 clients"),
     ],
 )
 def test_bad_input_is_refused_with_status_2(arguments: list[str], text: str, tmp_path: Path) -> None:

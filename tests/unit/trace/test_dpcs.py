@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from dirql.trace.dpcs import _Act, _order
 from dirql.trace.history import History
+from dirql.trace.oracle import Status, judge
 from tests.unit.trace.synth import Row, build
 
 KDPC = 64
@@ -91,3 +92,20 @@ def test_act_whose_record_is_beyond_the_end_is_allowed_for(halted: bool) -> None
         Row(30, 0, "IdleEnter", 0),
     ]
     assert History(build(rows, 2)).dpc_runs.requeued.tolist() == ([2] if halted else [])
+
+
+@pytest.mark.parametrize(("interrupted", "status"), [(0, Status.VIOLATED), (2, Status.OK)])
+def test_raise_that_was_interrupted_before_its_record_proves_nothing(interrupted: int, status: Status) -> None:
+    """The CPU was at DISPATCH_LEVEL when the interrupt came: the raise that is recorded after it was made before it."""
+    rows = [
+        Row(10, 0, "InterruptEnter", 6, 0x60 | interrupted << 8),
+        Row(20, 0, "DpcInsert", 15, KDPC, QUEUED | 1 << 16),
+        Row(30, 0, "InterruptExit", interrupted, 0x60 | interrupted << 8),
+        Row(40, 0, "IrqlRaise", 2, 2 << 8),
+        Row(50, 0, "IrqlLower", 2, 2),
+        Row(60, 0, "InterruptEnter", 2, 0x2F),
+        Row(70, 0, "DpcStart", 2, KDPC),
+        Row(80, 0, "DpcEnd", 2, KDPC),
+        Row(90, 0, "InterruptExit", 0, 0x2F),
+    ]
+    assert judge(build(rows, 1))["DPC-7"].status is status

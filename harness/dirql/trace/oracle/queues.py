@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dirql.trace.history import DISPATCH_LEVEL, PASSIVE_LEVEL, History, vector_of
+from dirql.trace.history import DISPATCH_LEVEL, PASSIVE_LEVEL, History, interrupted_irql, vector_of
 from dirql.trace.intervals import contexts
 from dirql.trace.oracle.verdict import Clause, Finding
 from dirql.trace.schema import Flags, Indices
@@ -220,6 +220,10 @@ def _next_below(history: History, index: Indices) -> Indices:
         free[trace.where(name)] = False  # recorded with interrupts off, or beside the queues
     raises = trace.where("IrqlRaise")
     free[raises] = trace.arg0[raises] & np.uint64(0xFF) < DISPATCH_LEVEL
+    before = trace.by_cpu[np.maximum(trace.position[raises] - 1, 0)]
+    raised = trace.are(before, "InterruptExit") & (trace.cpu[before] == trace.cpu[raises])
+    raised &= interrupted_irql(trace, before) >= DISPATCH_LEVEL
+    free[raises[raised]] = False  # interrupted between the raise and its record: it was made before all that
     size = len(trace)
     place = np.where(free[trace.by_cpu], np.arange(size), size)
     following = np.minimum.accumulate(place[::-1])[::-1]
