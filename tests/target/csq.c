@@ -23,8 +23,13 @@ static QUEUE *QueueOf(PIO_CSQ Csq) {
     return CONTAINING_RECORD(Csq, QUEUE, Csq);
 }
 
+static BOOLEAN CancelInside; /* the IRP is cancelled when it has been found not to be, and has no Cancel routine yet */
+
 static VOID NTAPI InsertIrp(PIO_CSQ Csq, PIRP Irp) {
     QueueOf(Csq)->Inserted++;
+    if (CancelInside) {
+        ASSERT_FALSE(IoCancelIrp(Irp));
+    }
     InsertTailList(&QueueOf(Csq)->List, &Irp->Tail.Overlay.ListEntry);
 }
 
@@ -126,7 +131,7 @@ TARGET_CASE("IRP-8", inserted_removed_cancelled, "cpus=1,4") {
     IoDeleteDevice(device);
 }
 
-TARGET_CASE("IRP-8", cancelled_or_refused_before_it_is_queued, "cpus=1,4") {
+TARGET_CASE("IRP-8", cancelled_or_refused_before_it_is_in_the_queue, "cpus=1,4") {
     PDEVICE_OBJECT device = MakeDevice(NULL, NULL);
     NTSTATUS refusal = STATUS_DEVICE_NOT_READY;
     MakeQueue(TRUE);
@@ -146,6 +151,15 @@ TARGET_CASE("IRP-8", cancelled_or_refused_before_it_is_queued, "cpus=1,4") {
     ASSERT_EQ(IoCsqInsertIrpEx(&Queue.Csq, Requests[2].Irp, NULL, NULL), STATUS_PENDING);
     ASSERT_EQ(IoCsqRemoveNextIrp(&Queue.Csq, NULL), Requests[2].Irp);
     CompleteAndFree(2);
+    CancelInside = TRUE;
+    IoCsqInsertIrp(&Queue.Csq, MakeIrpAt(device, &Requests[3], 3), &Contexts[3]);
+    CancelInside = FALSE;
+    ASSERT_EQ(Queue.Cancelled, 2);
+    ASSERT_EQ(Requests[3].Cancelled, 1);
+    ASSERT_EQ(IoCsqRemoveIrp(&Queue.Csq, &Contexts[3]), NULL);
+    ASSERT_TRUE(IsListEmpty(&Queue.List));
+    ASSERT_EQ(Queue.Inserted, Queue.Removed);
+    FreeOnce(&Requests[3]);
     IoDeleteDevice(device);
 }
 

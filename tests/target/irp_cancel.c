@@ -244,7 +244,7 @@ static VOID NTAPI CancelsMine(PVOID Context) {
     }
 }
 
-TARGET_CASE("IRP-8 IRP-2 IRP-3", startio_against_cancellers_on_all_cpus, "smp=2") {
+TARGET_CASE("IRP-8 IRP-2 IRP-3", startio_against_cancellers_on_all_cpus, "smp=2 oracle=IRP-3,IRP-8") {
     PDEVICE_OBJECT device = MakeDevice(TakesOffItsRoutine, NULL);
     ULONG cpus = TargetCpus();
     ULONG started;
@@ -320,7 +320,8 @@ TARGET_CASE("IRP-8 SPIN-17", completed_under_the_cancel_lock,
     IoCancelIrp(irp);
 }
 
-TARGET_CASE("IRP-8", completed_with_its_routine_set, "cpus=2 verifier=on bugcheck=0xc9/0x07 named=completed_with_its_routine_set") {
+TARGET_CASE("IRP-8", completed_with_its_routine_set,
+            "cpus=2 verifier=on bugcheck=0xc9/0x07 named=completed_with_its_routine_set") {
     PIRP irp = MakeIrpAt(MakeDevice(NULL, NULL), &Requests[0], 0);
     IoSetCancelRoutine(irp, NotesCancel);
     Complete(irp, STATUS_SUCCESS);

@@ -217,11 +217,11 @@ static VOID Storm(BOOLEAN Deferred) {
     IoDeleteDevice(device);
 }
 
-TARGET_CASE("IRP-3 IRP-1 IRP-2 IRQL-8", one_request_at_a_time, "smp=2") {
+TARGET_CASE("IRP-3 IRP-1 IRP-2 IRQL-8", one_request_at_a_time, "smp=2 oracle=IRP-3") {
     Storm(FALSE);
 }
 
-TARGET_CASE("IRP-3", nobody_in_startio_twice, "smp=2") {
+TARGET_CASE("IRP-3", nobody_in_startio_twice, "smp=2 oracle=IRP-3,IRP-8") {
     for (ULONG i = 0; i < 3; i++) {
         Storm(TRUE);
         ASSERT_EQ(Deepest, 1);
@@ -324,7 +324,7 @@ static VOID NTAPI ForgetsToLower(PDEVICE_OBJECT DeviceObject, PIRP Irp) {
     KeRaiseIrql(5, &ignored);
 }
 
-TARGET_CASE("IRQL-8", startio_returns_above, "cpus=2 verifier=on bugcheck=0xc8/0x050202") {
+TARGET_CASE("IRQL-8", startio_returns_above, "cpus=2 verifier=on bugcheck=0xc8/0x050202 violates=IRP-3") {
     PDEVICE_OBJECT device = MakeDevice(ForgetsToLower, NULL);
     IoStartPacket(device, MakeIrpAt(device, &Requests[0], 0), NULL, NULL);
 }
