@@ -186,6 +186,11 @@ static VOID CommandImages(const char *arguments) {
     }
 }
 
+static VOID CommandIrps(const char *arguments) {
+    UNREFERENCED_PARAMETER(arguments);
+    HostIoPrintAll();
+}
+
 static VOID CommandQuit(const char *arguments) {
     UNREFERENCED_PARAMETER(arguments);
     KiEndMachine(HostExitRequested);
@@ -199,6 +204,7 @@ static const CONSOLE_COMMAND ConsoleCommands[] = {
     {"irq", "what was taken of each vector, unexpected ones included", CommandIrq},
     {"dpcs", "DPC queues", CommandDpcs},
     {"threads", "each thread: priority, CPU, what it does and waits for", CommandThreads},
+    {"irps", "the host's I/O requests: IRP, driver, cancel routine", CommandIrps},
     {"run", "run NAME [COUNT]: an exercise; without a name, lists them", CommandRun},
     {"trace", "trace on | off: records events; without a word, shows the rings", CommandTrace},
     {"images", "loaded drivers", CommandImages},

@@ -23,6 +23,7 @@ VOID HostIoInitialize(VOID);                                     /* boot CPU, on
 VOID HostIoArrived(VOID);                                        /* any IRQL: word of posted requests has come */
 VOID HostIoWait(const HOST_REQUEST *request, HOST_REPLY *reply); /* PASSIVE_LEVEL: HostRequestIo */
 VOID HostIoStartThreads(VOID);                                   /* monitor/iothread.c. PASSIVE_LEVEL, once */
+VOID HostIoPrintAll(VOID);                                       /* monitor/irps.c. PASSIVE_LEVEL */
 ULONG HostIoThreadCount(VOID);                                   /* any IRQL */
 
 /* monitor/inventory.c. PASSIVE_LEVEL. */

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 STATUS_CANCELLED = 0xC0000120
+_FIRST_WARNING, _FIRST_ERROR = 0x8000_0000, 0xC000_0000
 DEFAULT_TIMEOUT = 30.0
 GRACE = 5.0
 """Seconds that a driver has for completing what was cancelled."""
@@ -43,7 +44,6 @@ class RequestFuture(Generic[T]):
         self._convert = convert
         self._outcome: IoOutcome | None = None
         self._error: DirqlError | None = None
-        self._cancelled = False
 
     def __repr__(self) -> str:
         """Name it, and how it stands."""
@@ -110,8 +110,7 @@ class RequestFuture(Generic[T]):
 
         What comes of it is the driver's: STATUS_CANCELLED, another end, or none.
         """
-        self._cancelled = self.requests.cancel([self]) > 0 or self._cancelled
-        return not self.ended
+        return self.requests.cancel([self]) > 0
 
     def cancelled(self) -> bool:
         """Whether it ended with STATUS_CANCELLED."""
@@ -123,11 +122,12 @@ class RequestFuture(Generic[T]):
             self._outcome, self._error = outcome, error
 
     def _failure(self, outcome: IoOutcome) -> RequestError | None:
-        if outcome.status < 0x8000_0000:
+        if outcome.status < _FIRST_WARNING:
             return None
         kind = RequestCancelled if outcome.status == STATUS_CANCELLED else RequestError
         text = f"{self.name}: {ntstatus_name(outcome.status)}"
-        return kind(text, outcome.status, ntstatus_symbol(outcome.status), outcome.information, outcome.data)
+        data = outcome.data if outcome.status < _FIRST_ERROR else b""
+        return kind(text, outcome.status, ntstatus_symbol(outcome.status), outcome.information, data)
 
     def _give_up(self, timeout: float | Deadline) -> None:
         """Cancel it after its time; return if it ended with something else than STATUS_CANCELLED after all."""
