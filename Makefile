@@ -50,12 +50,16 @@ soak-model: build venv ## random operations on the guest and in a plain model (E
 	@echo "soak-model: $(DIRQL_SOAK_MODEL) sequences on each machine, SEED=$(SEED)"
 	$(Q)$(PYTHON) -m pytest -q tests/system/model --hypothesis-seed=$(SEED)
 
-.PHONY: bench soak soak-irps qemu qemu-gdb doctor
+.PHONY: bench soak soak-irps soak-loads qemu qemu-gdb doctor
 bench: build venv ## measure the numbers of the README, each beside its comparator
 	$(Q)$(PYTHON) -m bench
 
 soak: build venv ## 200 runs of the main job
 	$(Q)$(PYTHON) -m bench.soak
+
+soak-loads: export DIRQL_LOADS = $(or $(LOADS),1000)
+soak-loads: build venv ## a driver loaded, used and unloaded 1,000 times leaves nothing (LOADS=n)
+	$(Q)$(PYTHON) -m pytest -q tests/system/guest/test_leaks.py
 
 soak-irps: build venv ## 1,000,000 IRPs, cancelled at random, each completed once (IRPS=n MODE=mt|icount)
 	$(Q)$(PYTHON) -m bench.soak_irps $(if $(IRPS),--irps $(IRPS)) $(if $(MODE),--mode $(MODE))

@@ -34,6 +34,7 @@ BENCHMARKS: dict[str, tuple[str, Callable[[Effort], int]]] = {
     "timers": ("bench.timers:timer_rows", lambda _: 3),
     "threads": ("bench.threads:thread_rows", lambda _: 3),
     "pool": ("bench.pool:pool_rows", lambda _: 5),
+    "requests": ("bench.requests:request_rows", lambda effort: effort.round_trips + effort.storms),
     "handoff": ("bench.handoff:handoff_rows", lambda _: 7),
     "suite": ("bench.suite:suite_rows", lambda effort: effort.suites),
     "memory": ("bench.footprint:memory_rows", lambda effort: effort.footprints),
