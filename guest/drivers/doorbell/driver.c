@@ -1,6 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* doorbell.sys: a WDM function driver for the doorbell device. Plug and Play here, the interrupt path in interrupt.c. */
+/*
+ * doorbell.sys: a WDM function driver for the doorbell device. Plug and Play and names here, the interrupt path in interrupt.c,
+ * reads in read.c.
+ */
 #include "doorbell.h"
+
+/* Its registry parameter: not 0 gives each vector an interrupt spin lock of its own. */
+static ULONG DoorbellLockPerVector;
+
+/* A value that is not there leaves the default. */
+static VOID DoorbellReadParameters(PUNICODE_STRING path) {
+    ULONG none = 0;
+    RTL_QUERY_REGISTRY_TABLE table[] = {{.Flags = RTL_QUERY_REGISTRY_SUBKEY, .Name = (PWSTR)L"Parameters"},
+                                        {.Flags = RTL_QUERY_REGISTRY_DIRECT,
+                                         .Name = (PWSTR)L"LockPerVector",
+                                         .EntryContext = &DoorbellLockPerVector,
+                                         .DefaultType = REG_DWORD,
+                                         .DefaultData = &none,
+                                         .DefaultLength = sizeof none},
+                                        {0}};
+    RtlQueryRegistryValues(RTL_REGISTRY_ABSOLUTE, path->Buffer, table, NULL, NULL);
+}
 
 /* The device's memory resources come in BAR order: registers, MSI-X table, shared memory. */
 static VOID DoorbellFindMemory(const CM_PARTIAL_RESOURCE_LIST *list, const CM_PARTIAL_RESOURCE_DESCRIPTOR **registers,
@@ -15,22 +35,11 @@ static VOID DoorbellFindMemory(const CM_PARTIAL_RESOURCE_LIST *list, const CM_PA
     }
 }
 
-/* SynchCritSection: DIRQL, InterruptLock held. */
-static BOOLEAN NTAPI DoorbellSetStopping(PVOID SynchronizeContext) {
-    ((PDOORBELL_EXTENSION)SynchronizeContext)->Stopping = TRUE;
-    return TRUE;
-}
-
-/* No new DPC, then none left, then no interrupt: the DPC uses the interrupt object, so that goes last. */
-static VOID DoorbellStop(PDOORBELL_EXTENSION extension) {
-    if (extension->Messages != NULL) {
-        KeSynchronizeExecution(extension->Messages->MessageInfo[0].InterruptObject, DoorbellSetStopping, extension);
-        KeFlushQueuedDpcs();
-        IO_DISCONNECT_INTERRUPT_PARAMETERS parameters = {.Version = CONNECT_MESSAGE_BASED};
-        parameters.ConnectionContext.InterruptMessageTable = extension->Messages;
-        IoDisconnectInterruptEx(&parameters);
-        extension->Messages = NULL;
-    }
+/* After the interrupts nobody completes a read any more. */
+static VOID DoorbellStop(PDEVICE_OBJECT device) {
+    PDOORBELL_EXTENSION extension = device->DeviceExtension;
+    DoorbellDisconnect(extension);
+    DoorbellRefuseReads(device, TRUE);
     if (extension->Registers != NULL) {
         MmUnmapIoSpace(extension->Registers, extension->RegistersBytes);
         extension->Registers = NULL;
@@ -39,18 +48,6 @@ static VOID DoorbellStop(PDOORBELL_EXTENSION extension) {
         MmUnmapIoSpace(extension->Shared, extension->SharedBytes);
         extension->Shared = NULL;
     }
-}
-
-static NTSTATUS DoorbellConnect(PDEVICE_OBJECT device) {
-    PDOORBELL_EXTENSION extension = device->DeviceExtension;
-    IO_CONNECT_INTERRUPT_PARAMETERS parameters = {.Version = CONNECT_MESSAGE_BASED};
-    extension->Stopping = FALSE;
-    parameters.MessageBased.PhysicalDeviceObject = extension->PhysicalDevice;
-    parameters.MessageBased.ConnectionContext.InterruptMessageTable = &extension->Messages;
-    parameters.MessageBased.MessageServiceRoutine = DoorbellIsr;
-    parameters.MessageBased.ServiceContext = device;
-    parameters.MessageBased.SpinLock = &extension->InterruptLock;
-    return IoConnectInterruptEx(&parameters);
 }
 
 static NTSTATUS DoorbellStart(PDEVICE_OBJECT device, const CM_RESOURCE_LIST *resources) {
@@ -74,12 +71,38 @@ static NTSTATUS DoorbellStart(PDEVICE_OBJECT device, const CM_RESOURCE_LIST *res
         status = extension->Shared->Magic == DOORBELL_MAGIC ? DoorbellConnect(device) : STATUS_DEVICE_NOT_READY;
     }
     if (!NT_SUCCESS(status)) {
-        DoorbellStop(extension);
+        DoorbellStop(device);
         return status;
     }
     DbgPrint("doorbell: %u messages at IRQL %u, peer %u\n", extension->Messages->MessageCount,
              extension->Messages->UnifiedIrql, READ_REGISTER_ULONG(&extension->Registers->IvPosition));
     return STATUS_SUCCESS;
+}
+
+/* The first device has names: the object's own, and a link to it for programs. */
+static NTSTATUS DoorbellCreate(PDRIVER_OBJECT driver, PDEVICE_OBJECT *device) {
+    UNICODE_STRING name = RTL_CONSTANT_STRING(DOORBELL_NAME);
+    UNICODE_STRING link = RTL_CONSTANT_STRING(DOORBELL_LINK);
+    NTSTATUS status = IoCreateDevice(driver, sizeof(DOORBELL_EXTENSION), &name, FILE_DEVICE_UNKNOWN, 0, TRUE, device);
+    if (status == STATUS_OBJECT_NAME_COLLISION) {
+        return IoCreateDevice(driver, sizeof(DOORBELL_EXTENSION), NULL, FILE_DEVICE_UNKNOWN, 0, TRUE, device);
+    }
+    if (NT_SUCCESS(status)) {
+        PDOORBELL_EXTENSION extension = (*device)->DeviceExtension;
+        status = IoCreateSymbolicLink(&link, &name);
+        extension->Linked = NT_SUCCESS(status);
+        if (!NT_SUCCESS(status)) {
+            IoDeleteDevice(*device);
+        }
+    }
+    return status;
+}
+
+static VOID DoorbellUnlink(PDOORBELL_EXTENSION extension) {
+    UNICODE_STRING link = RTL_CONSTANT_STRING(DOORBELL_LINK);
+    if (extension->Linked) {
+        IoDeleteSymbolicLink(&link);
+    }
 }
 
 static NTSTATUS DoorbellComplete(PIRP irp, NTSTATUS status) {
@@ -101,7 +124,8 @@ static NTSTATUS NTAPI DoorbellPnp(PDEVICE_OBJECT DeviceObject, PIRP Irp) {
         }
         return DoorbellComplete(Irp, status);
     case IRP_MN_REMOVE_DEVICE: /* the devices below last */
-        DoorbellStop(extension);
+        DoorbellStop(DeviceObject);
+        DoorbellUnlink(extension);
         Irp->IoStatus.Status = STATUS_SUCCESS;
         IoSkipCurrentIrpStackLocation(Irp);
         status = IoCallDriver(lower, Irp);
@@ -116,21 +140,24 @@ static NTSTATUS NTAPI DoorbellPnp(PDEVICE_OBJECT DeviceObject, PIRP Irp) {
 
 static NTSTATUS NTAPI DoorbellAddDevice(PDRIVER_OBJECT DriverObject, PDEVICE_OBJECT PhysicalDeviceObject) {
     PDEVICE_OBJECT device;
-    NTSTATUS status =
-        IoCreateDevice(DriverObject, sizeof(DOORBELL_EXTENSION), NULL, FILE_DEVICE_UNKNOWN, 0, FALSE, &device);
+    NTSTATUS status = DoorbellCreate(DriverObject, &device);
     if (!NT_SUCCESS(status)) {
         return status;
     }
     PDOORBELL_EXTENSION extension = device->DeviceExtension;
     KeInitializeSpinLock(&extension->InterruptLock);
-    KeInitializeSpinLock(&extension->TotalLock);
+    KeInitializeSpinLock(&extension->CountLock);
+    extension->LockPerVector = DoorbellLockPerVector != 0;
     extension->PhysicalDevice = PhysicalDeviceObject;
     extension->LowerDevice = IoAttachDeviceToDeviceStack(device, PhysicalDeviceObject);
     if (extension->LowerDevice == NULL) {
+        DoorbellUnlink(extension);
         IoDeleteDevice(device);
         return STATUS_NO_SUCH_DEVICE;
     }
     IoInitializeDpcRequest(device, DoorbellDpcForIsr);
+    IoSetStartIoAttributes(device, TRUE, TRUE); /* deferred; not cancelable while StartIo has the IRP */
+    device->Flags |= DO_BUFFERED_IO;
     device->Flags &= ~(ULONG)DO_DEVICE_INITIALIZING;
     return STATUS_SUCCESS;
 }
@@ -140,9 +167,14 @@ static VOID NTAPI DoorbellUnload(PDRIVER_OBJECT DriverObject) {
 }
 
 NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath) {
-    UNREFERENCED_PARAMETER(RegistryPath);
+    DoorbellReadParameters(RegistryPath);
     DriverObject->DriverExtension->AddDevice = DoorbellAddDevice;
     DriverObject->DriverUnload = DoorbellUnload;
+    DriverObject->DriverStartIo = DoorbellStartIo;
+    DriverObject->MajorFunction[IRP_MJ_CREATE] = DoorbellOpen;
+    DriverObject->MajorFunction[IRP_MJ_CLEANUP] = DoorbellCleanup;
+    DriverObject->MajorFunction[IRP_MJ_CLOSE] = DoorbellClose;
+    DriverObject->MajorFunction[IRP_MJ_READ] = DoorbellRead;
     DriverObject->MajorFunction[IRP_MJ_PNP] = DoorbellPnp;
     return STATUS_SUCCESS;
 }

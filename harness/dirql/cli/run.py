@@ -30,6 +30,7 @@ def run() -> None:
 @click.option("--count", type=int, default=10_000, show_default=True, help="How many interrupts.")
 @click.option("--vectors", type=int, default=4, show_default=True, help="MSI-X vectors, 1 to 64, spread over the CPUs.")
 @click.option("--window", type=int, default=1, show_default=True, help="Interrupts of a vector under way at a time.")
+@click.option("--lock-per-vector", is_flag=True, help="An interrupt spin lock for each vector, not one for all.")
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Seed of the order (and, under icount, of the run)."
 )
@@ -43,6 +44,7 @@ def interrupt_storm(
     count: int,
     vectors: int,
     window: int,
+    lock_per_vector: bool,
     seed: int,
     out: Path | None,
     as_json: bool,
@@ -57,7 +59,9 @@ def interrupt_storm(
     from dirql.experiments.storm import StormParameters
 
     config = config_from(**machine)
-    parameters = StormParameters(count=count, vectors=vectors, seed=seed, window=window)
+    parameters = StormParameters(
+        count=count, vectors=vectors, seed=seed, window=window, lock_per_vector=lock_per_vector
+    )
     if dry_run:
         from dirql.cli.dryrun import print_command
         from dirql.devices.ivshmem import Doorbell

@@ -24,16 +24,17 @@ class DoorbellLine:
     Args:
         machine: the machine.
         doorbell: its doorbell device.
+        lock_per_vector: each vector has an interrupt spin lock of its own, instead of one for all.
 
     Attributes:
         driver: the loaded driver.
         location: the device's PCI location.
     """
 
-    def __init__(self, machine: Machine, doorbell: Doorbell) -> None:
+    def __init__(self, machine: Machine, doorbell: Doorbell, *, lock_per_vector: bool = False) -> None:
         self.machine = machine
         self.doorbell = doorbell
-        self.driver = machine.load(DRIVER)
+        self.driver = machine.load(DRIVER, parameters={"LockPerVector": 1} if lock_per_vector else None)
         debug = self.driver.image.debug
         shared, vector = debug.structure("DOORBELL_SHARED"), debug.structure("DOORBELL_VECTOR")
         self._words = doorbell.memory.cast("Q")

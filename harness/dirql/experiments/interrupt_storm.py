@@ -117,7 +117,7 @@ def run_storm(
     with Machine(config, devices=[doorbell], folder=folder.path) as machine:
         folder.describe(NAME, asdict(parameters) | config_json(config), qemu_version(machine))
         with Recording(machine, folder.path) as recording:
-            line = DoorbellLine(machine, doorbell)
+            line = DoorbellLine(machine, doorbell, lock_per_vector=parameters.lock_per_vector)
             storm = Storm(line, parameters, progress)
             try:
                 storm.run()

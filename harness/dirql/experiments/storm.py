@@ -41,6 +41,7 @@ class StormParameters:
         vectors: MSI-X vectors, 1 to 64.
         seed: of the order of the vectors and, under icount, of the pauses in between.
         window: interrupts of one vector that may be under way at a time; above 1 they may merge.
+        lock_per_vector: each vector has an interrupt spin lock of its own, instead of one for all.
 
     Raises:
         UsageError: a value is out of range.
@@ -50,6 +51,7 @@ class StormParameters:
     vectors: int = 4
     seed: int = 0
     window: int = 1
+    lock_per_vector: bool = False
 
     def __post_init__(self) -> None:
         """Check the values."""
