@@ -50,9 +50,16 @@ BOOLEAN NTAPI IoCancelIrp(PIRP Irp) {
      * afterwards. One of the two finds what the other did.
      */
     __atomic_store_n(&Irp->Cancel, TRUE, __ATOMIC_SEQ_CST);
-    PDRIVER_CANCEL routine = MUTANT(CancelRoutineStays, "IRP-8", "a Cancel routine that is called stays set")
-        ? Irp->CancelRoutine
-        : IopExchangeCancelRoutine(Irp, NULL);
+    PDRIVER_CANCEL routine;
+    if (MUTANT(CancelRoutineStays, "IRP-8", "a Cancel routine that is called stays set")) {
+        routine = Irp->CancelRoutine;
+    } else if (MUTANT(CancelRoutineTakenTwice, "IRP-8", "canceller and owner may both get the Cancel routine")) {
+        routine = Irp->CancelRoutine;
+        YieldProcessor(); /* time for the owner to come in between */
+        Irp->CancelRoutine = NULL;
+    } else {
+        routine = IopExchangeCancelRoutine(Irp, NULL);
+    }
     if (routine == NULL) {
         trace(TraceIrpCancel, (ULONG64)Irp, 0);
         KiReleaseSpinLock(&IopCancelLock, KI_CALLER);

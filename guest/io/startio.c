@@ -55,6 +55,12 @@ static VOID IopCallStartIo(PDEVICE_OBJECT device, PIRP irp, ULONG64 caller) {
         routine(device, irp);
         trace(TraceStartIoExit, (ULONG64)device, (ULONG64)routine);
         KiVerifyReturn((ULONG64)routine, (ULONG64)device, DISPATCH_LEVEL);
+        if (MUTANT(StartIoNoteLost, "IRP-3", "a note that comes while StartIo returns is not found") &&
+            __atomic_load_n(&state->Inside, __ATOMIC_ACQUIRE) == InsideStartIo) {
+            YieldProcessor(); /* time for somebody to come in between */
+            __atomic_store_n(&state->Inside, OutsideStartIo, __ATOMIC_RELEASE);
+            return;
+        }
         /* Acquire: the note, if there is one. Release: what this call did is visible to who calls next. */
         if (!deferred ||
             __atomic_compare_exchange_n(&state->Inside, &inside, OutsideStartIo, FALSE, __ATOMIC_ACQ_REL,

@@ -72,6 +72,14 @@ NT_EXPORT(KeInsertByKeyDeviceQueue);
 static PKDEVICE_QUEUE_ENTRY KiRemoveDeviceQueue(PKDEVICE_QUEUE queue, ULONG key, ULONG64 caller) {
     PKDEVICE_QUEUE_ENTRY entry = NULL;
     KIRQL irql = KiLockDeviceQueue(queue, caller);
+    if (IsListEmpty(&queue->DeviceListHead) &&
+        MUTANT(DeviceQueueIdleLate, "IRP-4 IRP-1", "a queue becomes idle when its lock has been given back")) {
+        KiReleaseSpinLock(&queue->Lock, caller);
+        YieldProcessor(); /* time for somebody to come in between */
+        queue->Busy = FALSE;
+        KiLowerIrql(irql, caller);
+        return NULL;
+    }
     if (IsListEmpty(&queue->DeviceListHead)) {
         if (!MUTANT(DeviceQueueStaysBusy, "IRP-4 IRP-2", "a queue that runs empty stays busy")) {
             queue->Busy = FALSE;

@@ -12,12 +12,16 @@ typedef struct _ENTRY {
     ULONG Producer;
     ULONG Number;
     volatile LONG Served;
+    LONG Before;         /* drawn before it was inserted */
+    volatile LONG After; /* and afterwards; 0: not yet */
 } ENTRY;
 
 static KDEVICE_QUEUE Queue;
 static ENTRY Entries[CPUS][ENTRIES];
 static ULONG Next[CPUS]; /* the device's: the number that each producer's next entry has */
 static volatile LONG Owners;
+static volatile LONG Ticket;
+static LONG LastBefore; /* the device's: the latest of those that were served */
 static volatile LONG Total;
 static volatile LONG Go;
 
@@ -88,11 +92,13 @@ TARGET_CASE("IRP-4", keys_sort_entries, "cpus=1,4") {
     KeLowerIrql(old);
 }
 
-/* The caller has the device: it alone, and entries of one producer come in their order. */
+/* The caller has the device: it alone. Who had been inserted before somebody else began to be, by whatever CPU, goes first. */
 static VOID Serve(ENTRY *Entry) {
     ASSERT_EQ(InterlockedIncrement(&Owners), 1);
     ASSERT_EQ(Entry->Number, Next[Entry->Producer]);
     Next[Entry->Producer]++;
+    ASSERT_TRUE(Entry->After == 0 || Entry->After > LastBefore);
+    LastBefore = Entry->Before > LastBefore ? Entry->Before : LastBefore;
     ASSERT_EQ(InterlockedIncrement(&Entry->Served), 1);
     Total++; /* its owner's */
     InterlockedDecrement(&Owners);
@@ -107,7 +113,10 @@ static VOID NTAPI Produce(PVOID Context) {
         ENTRY *entry = &Entries[me][i];
         PKDEVICE_QUEUE_ENTRY next = &entry->Queue;
         KeRaiseIrql(DISPATCH_LEVEL, &old);
-        if (!KeInsertDeviceQueue(&Queue, next)) {
+        entry->Before = InterlockedIncrement(&Ticket);
+        BOOLEAN queued = KeInsertDeviceQueue(&Queue, next);
+        entry->After = InterlockedIncrement(&Ticket);
+        if (!queued) {
             do {
                 Serve(Of(next));
             } while ((next = KeRemoveDeviceQueue(&Queue)) != NULL);
@@ -127,6 +136,8 @@ static VOID PrepareEntries(ULONG Cpus) {
         }
     }
     Owners = 0;
+    Ticket = 0;
+    LastBefore = 0;
     Total = 0;
     Go = (LONG)Cpus;
 }
