@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The formatters, linters and type checkers over everything, and the compilation database that clang-tidy and editors read.
 PYTHON_FOLDERS := $(wildcard harness tests bench tools)
-C_FOLDERS := $(wildcard firmware guest tests bench)
+C_FOLDERS := $(wildcard firmware guest tests bench harness)
 C_SOURCES := $(filter %.c,$(FIRMWARE_SOURCES) $(GUEST_SOURCES) $(DRIVER_SOURCES))
 C_FILES = $(shell find $(C_FOLDERS) -name '*.[ch]')
 

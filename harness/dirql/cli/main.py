@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _COMMANDS = {
+    "new": "dirql.cli.new:new",
+    "build": "dirql.cli.build:build",
     "run": "dirql.cli.run:run",
     "clauses": "dirql.cli.clauses:clauses",
     "show": "dirql.cli.show:show",

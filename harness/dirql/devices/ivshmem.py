@@ -153,6 +153,14 @@ class Doorbell:
         """The eventfds that become readable when the guest rings, by vector: for a selector of one's own."""
         return tuple(self._rung)
 
+    def take_rung(self) -> dict[int, int]:
+        """Return how often the guest rang since it was last asked, by vector; does not wait."""
+        counts: dict[int, int] = {}
+        for vector, fd in enumerate(self._rung):
+            with suppress(BlockingIOError):
+                counts[vector] = os.eventfd_read(fd)
+        return counts
+
     def wait_any(self, timeout: float | Deadline, *, guest: bool = True) -> dict[int, int]:
         """Wait until the guest rings, on any vector.
 
