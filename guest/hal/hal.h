@@ -34,6 +34,8 @@ const BOOT_PCI_FUNCTION *HalpFindFunction(ULONG location); /* NULL if there is n
 const BOOT_PCI_FUNCTION *HalpFindFunctionById(USHORT vendor, USHORT device);
 ULONG HalpReadConfig(ULONG location, ULONG offset);
 VOID HalpWriteConfig(ULONG location, ULONG offset, ULONG value);
+/* Within one aligned word of four bytes, and nothing beside it: some registers are cleared by a write. Returns how many of the bytes. */
+ULONG HalpWriteConfigPart(ULONG location, ULONG offset, const UCHAR *bytes, ULONG length);
 ULONG HalpFindCapability(ULONG location, UCHAR id); /* configuration offset, 0 if there is none */
 
 /*
@@ -46,6 +48,14 @@ BOOLEAN HalpFindMessageTable(ULONG location, ULONG64 *physical, ULONG64 *bytes);
 VOID HalpEnableMessages(ULONG location, volatile ULONG *table); /* each message masked */
 VOID HalpDisableMessages(ULONG location);
 VOID HalpSetMessage(ULONG location, volatile ULONG *table, ULONG message, ULONG vector, ULONG apic_id, BOOLEAN masked);
+
+/*
+ * hal/dma.c: a channel of the 8237s, 0 to 3 of bytes, 5 to 7 of words. The memory lies below 16 MiB and crosses no 64 KiB
+ * (128 KiB for words) boundary. mode: DMA_MODE_... of regs.h.
+ */
+VOID HalpStartDma(ULONG channel, ULONG64 physical, ULONG bytes, ULONG mode);
+VOID HalpStopDma(ULONG channel); /* masked: the controller does nothing for it any more */
+ULONG HalpDmaBytesLeft(ULONG channel);
 
 /* hal/uart.c: two 16550 ports; interrupts on received data. */
 VOID uart_initialize(USHORT port, UCHAR fifo_control);

@@ -64,3 +64,22 @@ ULONG HalpFindCapability(ULONG location, UCHAR id) {
     }
     return 0;
 }
+
+ULONG HalpWriteConfigPart(ULONG location, ULONG offset, const UCHAR *bytes, ULONG length) {
+    ULONG first = offset & 3u;
+    ULONG count = length < 4 - first ? length : 4 - first;
+    USHORT data = (USHORT)(PCI_CONFIG_DATA + first);
+    KIRQL irql = KiAcquireLockAtHigh(&HalpConfigLock);
+    scan_out32(PCI_CONFIG_ADDRESS, 0x80000000u | location << 8 | (offset & 0xfcu));
+    if (count == 4) {
+        scan_out32(data, bytes[0] | (ULONG)bytes[1] << 8 | (ULONG)bytes[2] << 16 | (ULONG)bytes[3] << 24);
+    } else if (count == 2 && first != 1) {
+        scan_out16(data, (USHORT)(bytes[0] | bytes[1] << 8));
+    } else {
+        for (ULONG i = 0; i < count; i++) {
+            scan_out8((USHORT)(data + i), bytes[i]);
+        }
+    }
+    KiReleaseLockFromHigh(&HalpConfigLock, irql);
+    return count;
+}

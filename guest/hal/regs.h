@@ -90,3 +90,20 @@
 #define UART_MCR_ON      0x0b /* DTR, RTS, OUT2 (interrupt gate) */
 #define UART_IER_RECEIVE 0x01
 #define UART_FIFO_BYTES  16
+
+/* The 8237s: Intel 8237A data sheet, "Register description"; the second one's ports as on the PC/AT. */
+#define DMA1_MASK         0x0a
+#define DMA1_MODE         0x0b
+#define DMA1_FLIP_FLOP    0x0c
+#define DMA2_FIRST        0xc0
+#define DMA2_MASK         0xd4
+#define DMA2_MODE         0xd6
+#define DMA2_FLIP_FLOP    0xd8
+#define DMA_MASKED        0x04
+#define DMA_MODE_TO_RAM   0x04 /* "write": from the device to memory */
+#define DMA_MODE_FROM_RAM 0x08
+#define DMA_MODE_AUTO     0x10 /* begins again at its end */
+#define DMA_MODE_SINGLE   0x40 /* one transfer for each request; 0: on demand */
+#define DMA_MODE_CASCADE  0xc0
+#define DMA_CHANNELS      8
+#define DMA_CASCADE       4

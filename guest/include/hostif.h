@@ -93,6 +93,12 @@ C_ASSERT(sizeof(HOST_FRAME) == 16);
  *                -> [0] base, [1] size, [2] entry point, [3] NTSTATUS of DriverEntry
  * StartDevice    [0] image base, [1] PCI location -> [0] NTSTATUS of AddDevice, [1] NTSTATUS of IRP_MN_START_DEVICE
  * UnloadDriver   [0] image base
+ * StartIsaDevice [0] image base, [1] IRQ, [2] DMA channel, 0xff: none, [3] to [5] two ranges of ports each, first port | number << 16, and
+ *                the same << 32; 0: none -> [0], [1] as StartDevice, [2] the location that it has from now on
+ * StopDevice     [0] location -> [0] NTSTATUS of IRP_MN_QUERY_STOP_DEVICE; if it succeeded the device is stopped, StartDevice goes on
+ * RemoveDevice   [0] location -> [0] NTSTATUS of IRP_MN_QUERY_REMOVE_DEVICE; if it succeeded the device is removed. One that is gone by
+ *                surprise is not asked
+ * SurpriseRemove [0] location: IRP_MN_SURPRISE_REMOVAL; RemoveDevice is to follow
  * TraceMask      [0], [1] new mask -> [0], [1] old mask
  * TimeSync       [0] pairs wanted -> [0] pairs written to the buffer as {ULONG64 Host, Tsc}
  * Retarget       [0] PCI location, [1] first CPU: message n goes to CPU (first + n) modulo the number of CPUs
@@ -124,6 +130,10 @@ typedef enum _HOST_REQUEST_CODE {
     HostRequestPageOut = 13,
     HostRequestIo = 14,
     HostRequestInventory = 15,
+    HostRequestStartIsaDevice = 20,
+    HostRequestStopDevice = 21,
+    HostRequestRemoveDevice = 22,
+    HostRequestSurpriseRemove = 23,
 } HOST_REQUEST_CODE;
 
 /* What a routine of HostRequestRun left behind that it had not found. */

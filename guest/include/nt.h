@@ -9,6 +9,8 @@
 #pragma once
 
 #include "nt/apc.h"
+#include "nt/bus.h"
+#include "nt/dma.h"
 #include "nt/dpc.h"
 #include "nt/exceptions.h"
 #include "nt/files.h"
@@ -19,6 +21,7 @@
 #include "nt/mutexes.h"
 #include "nt/registry.h"
 #include "nt/startio.h"
+#include "nt/power.h"
 #include "nt/rtl.h"
 #include "nt/system.h"
 #include "nt/text.h"

@@ -20,12 +20,33 @@ extern OBJECT_TYPE IopDeviceType, IopDriverType, IopFileType, IopEventType;
 #define POOL_TAG_RESOURCES   'rseR'
 #define POOL_TAG_INTERRUPT   'tnIK'
 
+/* What a device on ISA has; nobody enumerates it, so the host says so. IOP_NONE: no interrupt, no channel. */
+#define IOP_ISA_RANGES   6
+#define IOP_ISA_LOCATION 0x8000u /* of the first such device: a PCI bus that is not there */
+#define IOP_NONE         0xffu
+typedef struct _IOP_ISA {
+    ULONG Irq, Channel;
+    ULONG Ranges;
+    struct {
+        USHORT Base, Bytes;
+    } Port[IOP_ISA_RANGES];
+} IOP_ISA;
+
+typedef enum _IOP_DEVICE_STATE {
+    IopNotStarted,
+    IopStarted,
+    IopStopped,
+    IopGone, /* by surprise: it is told so, and waits for its removal */
+} IOP_DEVICE_STATE;
+
 /* What the bus driver keeps in the extension of a physical device object. */
 typedef struct _IOP_PDO {
     ULONG Location;
-    const BOOT_PCI_FUNCTION *Function;
+    const BOOT_PCI_FUNCTION *Function; /* NULL: a device on ISA */
+    IOP_ISA Isa;
+    ULONG Pin;             /* of the I/O APIC, where its line ends; BOOT_NO_PIN: it has none */
     PDRIVER_OBJECT Driver; /* the function driver, NULL before AddDevice */
-    BOOLEAN Started;
+    IOP_DEVICE_STATE State;
     KIRQL Irql;         /* of its interrupts */
     ULONG MessageCount; /* 0: uses its line, or none */
     ULONG LineVector;   /* 0: none. Of its pin: devices that share the pin share the vector */
@@ -53,6 +74,7 @@ typedef struct _IOP_START_IO {
 typedef struct _IOP_DEVICE_EXTENSION {
     DEVOBJ_EXTENSION Public;
     IOP_START_IO StartIo;
+    volatile LONG PowerState; /* DEVICE_POWER_STATE, 0: not said yet, which is D0 */
 } IOP_DEVICE_EXTENSION;
 
 VOID IopInitialize(VOID); /* boot CPU, once: the bus driver */
@@ -63,16 +85,45 @@ NTSTATUS IopStopDriver(const LDR_IMAGE *image);
 PDRIVER_OBJECT IopFindDriver(ULONG64 image_base); /* NULL: none */
 NTSTATUS IopCreateDriverObject(const char *name, ULONG64 base, ULONG64 size, PDRIVER_OBJECT *driver);
 
-/* io/pnp.c: AddDevice on the PDO of a PCI function, then IRP_MN_START_DEVICE. *added, *started: their NTSTATUS values. */
+/*
+ * io/pnp.c: AddDevice on a PDO, then IRP_MN_START_DEVICE; of a device that was stopped, only that. *added, *started: their NTSTATUS
+ * values. A device on ISA gets its location here.
+ */
 NTSTATUS IopStartDevice(ULONG64 image_base, ULONG location, ULONG64 *added, ULONG64 *started);
+NTSTATUS IopStartIsaDevice(ULONG64 image_base, const IOP_ISA *isa, ULONG64 *location, ULONG64 *added, ULONG64 *started);
+/* *answer: the status of the query that comes first; where it fails the device goes on as before. */
+NTSTATUS IopStopDevice(ULONG location, ULONG64 *answer);
+NTSTATUS IopRemoveDevice(ULONG location, ULONG64 *answer);
+NTSTATUS IopSurpriseRemoveDevice(ULONG location);
 VOID IopRemoveDevices(PDRIVER_OBJECT driver); /* IRP_MN_REMOVE_DEVICE to each device that the driver serves */
-PDEVICE_OBJECT IopFindPdo(ULONG location);    /* NULL: not enumerated */
-IOP_PDO *IopPdoOf(PDEVICE_OBJECT device);     /* NULL: not a PDO of ours */
 
-/* io/resource.c: the resources of a PDO, as IRP_MN_START_DEVICE carries them. The list is pool, the caller frees it. */
-NTSTATUS IopAssignInterrupts(IOP_PDO *pdo);
+/* To the top of the device's stack; *information, where given, is the IRP's, before and after. */
+NTSTATUS IopSendPnp(PDEVICE_OBJECT pdo, const IO_STACK_LOCATION *what, ULONG_PTR *information);
+
+/* io/pdoquery.c: the status that the IRP is to be completed with. */
+NTSTATUS IopQueryPdo(PDEVICE_OBJECT device, PIRP irp);
+
+/* io/pdo.c: the bus driver */
+VOID IopInitializeBus(VOID);
+PDEVICE_OBJECT IopFirstPdo(VOID);          /* the others by NextDevice */
+PDEVICE_OBJECT IopFindPdo(ULONG location); /* NULL: not enumerated */
+IOP_PDO *IopPdoOf(PDEVICE_OBJECT device);  /* NULL: not a PDO of ours */
+NTSTATUS IopEnumerate(ULONG location, PDEVICE_OBJECT *device);
+NTSTATUS IopEnumerateIsa(const IOP_ISA *isa, PDEVICE_OBJECT *device);
+
+/*
+ * io/resource.c: the resources of a PDO, as IRP_MN_START_DEVICE carries them, and what it could do with. The lists are pool, the caller
+ * frees them. *messages, *line: what interrupts a list of requirements leaves it.
+ */
+NTSTATUS IopAssignInterrupts(IOP_PDO *pdo, ULONG messages, BOOLEAN line);
 VOID IopReleaseInterrupts(IOP_PDO *pdo);
 PCM_RESOURCE_LIST IopBuildResources(const IOP_PDO *pdo, BOOLEAN translated);
+PIO_RESOURCE_REQUIREMENTS_LIST IopBuildRequirements(const IOP_PDO *pdo);
+VOID IopReadRequirements(const IO_RESOURCE_REQUIREMENTS_LIST *list, ULONG *messages, BOOLEAN *line);
+
+/* io/bus.c: configuration space of a PCI function, byte by byte. Return how many; IRQL <= DISPATCH_LEVEL. */
+ULONG IopReadConfig(ULONG location, PUCHAR buffer, ULONG offset, ULONG length);
+ULONG IopWriteConfig(ULONG location, const UCHAR *buffer, ULONG offset, ULONG length);
 
 VOID IopPutLocation(WCHAR *digits, ULONG location); /* io/links.c: four hexadecimal digits */
 
@@ -103,6 +154,7 @@ PSINGLE_LIST_ENTRY IopExtensionsOf(PDRIVER_OBJECT driver); /* of IoAllocateDrive
 VOID IopFreeExtensions(PDRIVER_OBJECT driver);             /* io/driverextension.c: the driver is about to go */
 VOID IopInitializeThreadIrps(VOID);                        /* io/threadirp.c: boot CPU, once */
 VOID IopInitializeWork(VOID);                              /* io/workitem.c: boot CPU, once */
+VOID IopInitializeDma(VOID);                               /* io/dmachannel.c: boot CPU, once */
 
 /* io/connect.c: disconnects what a device or an image left connected, and says so. */
 VOID IopForceOff(const VOID *owner, ULONG64 base, ULONG64 size, PUNICODE_STRING whose);

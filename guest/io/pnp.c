@@ -1,111 +1,92 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The bus driver: a physical device object for each PCI function that a driver is started on, AddDevice, and the PnP IRPs
- * that start and remove a device. PDOs stay once made, as a bus driver's do while the hardware is there.
+ * The part of a Plug and Play manager that a function driver meets: AddDevice, then the PnP IRPs that start, stop and remove a device,
+ * each sent to the top of its stack and waited for. PASSIVE_LEVEL; one device at a time changes its state.
  */
+#include "../include/mutant.h"
 #include "iop.h"
 
-#include "../hal/hal.h"
-
-static PDRIVER_OBJECT IopBusDriver;
-
-static NTSTATUS NTAPI IopBusPnp(PDEVICE_OBJECT DeviceObject, PIRP Irp) {
-    IOP_PDO *pdo = DeviceObject->DeviceExtension;
-    NTSTATUS status = Irp->IoStatus.Status;
-    switch (IoGetCurrentIrpStackLocation(Irp)->MinorFunction) {
-    case IRP_MN_START_DEVICE:
-        pdo->Started = TRUE;
-        status = STATUS_SUCCESS;
-        break;
-    case IRP_MN_REMOVE_DEVICE:
-    case IRP_MN_STOP_DEVICE:
-        pdo->Started = FALSE;
-        status = STATUS_SUCCESS;
-        break;
-    default: /* unchanged, as a bus driver leaves what it does not know */
-        break;
-    }
-    Irp->IoStatus.Status = status;
-    IoCompleteRequest(Irp, IO_NO_INCREMENT);
-    return status;
-}
+static KEVENT IopPnpLock; /* synchronization: APCs go on, whoever completes one of the IRPs may need them */
 
 VOID IopInitialize(VOID) {
-    NTSTATUS status = IopCreateDriverObject("pci", 0, 0, &IopBusDriver);
-    if (!NT_SUCCESS(status)) {
-        KeBugCheckEx(PHASE1_INITIALIZATION_FAILED, (ULONG)status, 0, 0, 0);
-    }
-    IopBusDriver->MajorFunction[IRP_MJ_PNP] = IopBusPnp;
+    KeInitializeEvent(&IopPnpLock, SynchronizationEvent, TRUE);
+    IopInitializeBus();
     IopInitializeWork();
     IopInitializeThreadIrps();
+    IopInitializeDma();
 }
 
-IOP_PDO *IopPdoOf(PDEVICE_OBJECT device) {
-    return device != NULL && device->DriverObject == IopBusDriver ? device->DeviceExtension : NULL;
+static VOID IopLockPnp(VOID) {
+    KeWaitForSingleObject(&IopPnpLock, Executive, KernelMode, FALSE, NULL);
 }
 
-PDEVICE_OBJECT IopFindPdo(ULONG location) {
-    for (PDEVICE_OBJECT device = IopBusDriver->DeviceObject; device != NULL; device = device->NextDevice) {
-        if (IopPdoOf(device)->Location == location) {
-            return device;
-        }
-    }
-    return NULL;
+static VOID IopUnlockPnp(VOID) {
+    KeSetEvent(&IopPnpLock, IO_NO_INCREMENT, FALSE);
 }
 
-static NTSTATUS IopEnumerate(ULONG location, PDEVICE_OBJECT *device) {
-    const BOOT_PCI_FUNCTION *function = HalpFindFunction(location);
-    if (function == NULL) {
-        return STATUS_NO_SUCH_DEVICE;
-    }
-    *device = IopFindPdo(location);
-    if (*device != NULL) {
-        return STATUS_SUCCESS;
-    }
-    WCHAR text[] = L"\\Device\\PCI0000"; /* what device interfaces lead to */
-    UNICODE_STRING name = {.Length = sizeof text - sizeof(WCHAR), .MaximumLength = sizeof text, .Buffer = text};
-    IopPutLocation(text + RTL_NUMBER_OF(text) - 5, location);
-    NTSTATUS status = IoCreateDevice(IopBusDriver, sizeof(IOP_PDO), &name, FILE_DEVICE_BUS_EXTENDER, 0, FALSE, device);
-    if (NT_SUCCESS(status)) {
-        IopPdoOf(*device)->Location = location;
-        IopPdoOf(*device)->Function = function;
-        (*device)->Flags = ((*device)->Flags & ~(ULONG)DO_DEVICE_INITIALIZING) | DO_BUS_ENUMERATED_DEVICE;
-    }
-    return status;
-}
-
-/* Sends a PnP IRP to the top of the device's stack and waits for it. */
-static NTSTATUS IopSendPnp(PDEVICE_OBJECT pdo, UCHAR minor, PCM_RESOURCE_LIST raw, PCM_RESOURCE_LIST translated) {
-    IO_STATUS_BLOCK result = {.Status = STATUS_NOT_SUPPORTED};
+NTSTATUS IopSendPnp(PDEVICE_OBJECT pdo, const IO_STACK_LOCATION *what, ULONG_PTR *information) {
     PDEVICE_OBJECT top = IoGetAttachedDevice(pdo);
     PIRP irp = IoAllocateIrp((CCHAR)(top->StackSize + 1), FALSE);
     if (irp == NULL) {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
     irp->IoStatus.Status = STATUS_NOT_SUPPORTED;
+    irp->IoStatus.Information = information != NULL ? *information : 0;
     IoSetNextIrpStackLocation(irp); /* a location of our own, so that the forwarding below has one to copy from */
     PIO_STACK_LOCATION own = IoGetCurrentIrpStackLocation(irp);
+    *own = *what;
     own->MajorFunction = IRP_MJ_PNP;
-    own->MinorFunction = minor;
-    own->Parameters.StartDevice.AllocatedResources = raw;
-    own->Parameters.StartDevice.AllocatedResourcesTranslated = translated;
     IoForwardIrpSynchronously(top, irp);
-    result = irp->IoStatus;
+    NTSTATUS status = irp->IoStatus.Status;
+    if (information != NULL) {
+        *information = irp->IoStatus.Information;
+    }
     IoFreeIrp(irp);
-    return result.Status;
+    return status;
+}
+
+static NTSTATUS IopSendMinor(PDEVICE_OBJECT pdo, UCHAR minor) {
+    IO_STACK_LOCATION what = {.MinorFunction = minor};
+    return IopSendPnp(pdo, &what, NULL);
+}
+
+/* What interrupts the drivers of the stack leave the device: they see what it could have, and may take some of that away. */
+static NTSTATUS IopFilterRequirements(PDEVICE_OBJECT device, ULONG *messages, BOOLEAN *line) {
+    PIO_RESOURCE_REQUIREMENTS_LIST list = IopBuildRequirements(IopPdoOf(device));
+    if (list == NULL) {
+        return STATUS_INSUFFICIENT_RESOURCES;
+    }
+    IO_STACK_LOCATION what = {.MinorFunction = IRP_MN_FILTER_RESOURCE_REQUIREMENTS};
+    what.Parameters.FilterResourceRequirements.IoResourceRequirementList = list;
+    ULONG_PTR answer = (ULONG_PTR)list;
+    NTSTATUS status = IopSendPnp(device, &what, &answer);
+    if (NT_SUCCESS(status) && answer != 0) {
+        list = (PIO_RESOURCE_REQUIREMENTS_LIST)answer; /* whoever makes another frees the old one */
+    }
+    IopReadRequirements(list, messages, line);
+    ExFreePoolWithTag(list, 0);
+    return NT_SUCCESS(status) || status == STATUS_NOT_SUPPORTED ? STATUS_SUCCESS : status;
 }
 
 static NTSTATUS IopSendStart(PDEVICE_OBJECT device) {
     IOP_PDO *pdo = IopPdoOf(device);
-    NTSTATUS status = IopAssignInterrupts(pdo);
+    ULONG messages;
+    BOOLEAN line;
+    NTSTATUS status = IopFilterRequirements(device, &messages, &line);
+    if (NT_SUCCESS(status)) {
+        status = IopAssignInterrupts(pdo, messages, line);
+    }
     if (!NT_SUCCESS(status)) {
         return status;
     }
+    IO_STACK_LOCATION what = {.MinorFunction = IRP_MN_START_DEVICE};
     PCM_RESOURCE_LIST raw = IopBuildResources(pdo, FALSE);
     PCM_RESOURCE_LIST translated = IopBuildResources(pdo, TRUE);
     status = STATUS_INSUFFICIENT_RESOURCES;
     if (raw != NULL && translated != NULL) {
-        status = IopSendPnp(device, IRP_MN_START_DEVICE, raw, translated);
+        what.Parameters.StartDevice.AllocatedResources = raw;
+        what.Parameters.StartDevice.AllocatedResourcesTranslated = translated;
+        status = IopSendPnp(device, &what, NULL);
     }
     if (raw != NULL) {
         ExFreePoolWithTag(raw, POOL_TAG_RESOURCES);
@@ -113,57 +94,177 @@ static NTSTATUS IopSendStart(PDEVICE_OBJECT device) {
     if (translated != NULL) {
         ExFreePoolWithTag(translated, POOL_TAG_RESOURCES);
     }
+    if (NT_SUCCESS(status)) {
+        pdo->State = IopStarted;
+    }
     return status;
 }
 
-static VOID IopRemoveDevice(PDEVICE_OBJECT device) {
-    IOP_PDO *pdo = IopPdoOf(device);
-    IopSendPnp(device, IRP_MN_REMOVE_DEVICE, NULL, NULL);
+/* What the driver has left connected is disconnected, and its vectors are free again. */
+static VOID IopTakeInterruptsBack(IOP_PDO *pdo, const char *when) {
     if (pdo->MessageInterrupt[0] != NULL) {
-        DbgPrint("io: %wZ left its interrupts connected when its device was removed\n", &pdo->Driver->DriverName);
+        DbgPrint("io: %wZ left its interrupts connected when its device was %s\n", &pdo->Driver->DriverName, when);
         IopDisconnectMessages(pdo, NULL);
     }
     IopForceOff(pdo, 0, 0, &pdo->Driver->DriverName);
     IopReleaseInterrupts(pdo);
-    pdo->Driver = NULL;
 }
 
-NTSTATUS IopStartDevice(ULONG64 image_base, ULONG location, ULONG64 *added, ULONG64 *started) {
-    PDRIVER_OBJECT driver = IopFindDriver(image_base);
-    PDEVICE_OBJECT device;
-    *added = 0;
-    *started = 0;
-    if (driver == NULL) {
-        return STATUS_OBJECT_NAME_NOT_FOUND;
-    }
-    if (driver->DriverExtension->AddDevice == NULL) {
-        return STATUS_INVALID_DEVICE_REQUEST;
-    }
-    NTSTATUS status = IopEnumerate(location, &device);
-    if (!NT_SUCCESS(status)) {
-        return status;
-    }
-    if (IopPdoOf(device)->Driver != NULL) {
+static VOID IopSendRemove(PDEVICE_OBJECT device) {
+    IOP_PDO *pdo = IopPdoOf(device);
+    IopSendMinor(device, IRP_MN_REMOVE_DEVICE);
+    IopTakeInterruptsBack(pdo, "removed");
+    pdo->Driver = NULL;
+    pdo->State = IopNotStarted;
+}
+
+static NTSTATUS IopStart(PDRIVER_OBJECT driver, PDEVICE_OBJECT device, ULONG64 *added, ULONG64 *started) {
+    IOP_PDO *pdo = IopPdoOf(device);
+    BOOLEAN again = pdo->Driver == driver && pdo->State == IopStopped;
+    if (pdo->Driver != NULL && !again) {
         return STATUS_DEVICE_BUSY;
     }
-    status = driver->DriverExtension->AddDevice(driver, device);
-    *added = (ULONG)status;
-    if (!NT_SUCCESS(status)) {
-        return STATUS_SUCCESS;
+    if (!again) {
+        NTSTATUS status = driver->DriverExtension->AddDevice(driver, device);
+        *added = (ULONG)status;
+        if (!NT_SUCCESS(status)) {
+            return STATUS_SUCCESS;
+        }
+        pdo->Driver = driver;
     }
-    IopPdoOf(device)->Driver = driver;
-    status = IopSendStart(device);
-    *started = (ULONG)status;
-    if (!NT_SUCCESS(status)) {
-        IopRemoveDevice(device);
+    *started = (ULONG)IopSendStart(device);
+    if (!NT_SUCCESS((NTSTATUS)*started)) {
+        IopSendRemove(device);
     }
     return STATUS_SUCCESS;
 }
 
+static NTSTATUS IopFindPnpDriver(ULONG64 image_base, PDRIVER_OBJECT *driver) {
+    *driver = IopFindDriver(image_base);
+    if (*driver == NULL) {
+        return STATUS_OBJECT_NAME_NOT_FOUND;
+    }
+    return (*driver)->DriverExtension->AddDevice != NULL ? STATUS_SUCCESS : STATUS_INVALID_DEVICE_REQUEST;
+}
+
+NTSTATUS IopStartDevice(ULONG64 image_base, ULONG location, ULONG64 *added, ULONG64 *started) {
+    PDRIVER_OBJECT driver;
+    PDEVICE_OBJECT device;
+    *added = 0;
+    *started = 0;
+    IopLockPnp();
+    NTSTATUS status = IopFindPnpDriver(image_base, &driver);
+    if (NT_SUCCESS(status)) {
+        status = IopEnumerate(location, &device);
+    }
+    if (NT_SUCCESS(status)) {
+        status = IopStart(driver, device, added, started);
+    }
+    IopUnlockPnp();
+    return status;
+}
+
+NTSTATUS IopStartIsaDevice(ULONG64 image_base, const IOP_ISA *isa, ULONG64 *location, ULONG64 *added,
+                           ULONG64 *started) {
+    PDRIVER_OBJECT driver;
+    PDEVICE_OBJECT device;
+    *added = 0;
+    *started = 0;
+    IopLockPnp();
+    NTSTATUS status = IopFindPnpDriver(image_base, &driver);
+    if (NT_SUCCESS(status)) {
+        status = IopEnumerateIsa(isa, &device);
+    }
+    if (NT_SUCCESS(status)) {
+        *location = IopPdoOf(device)->Location;
+        status = IopStart(driver, device, added, started);
+    }
+    IopUnlockPnp();
+    return status;
+}
+
+/* The lock is taken where it succeeds. */
+static NTSTATUS IopFindStarted(ULONG location, PDEVICE_OBJECT *device) {
+    IopLockPnp();
+    *device = IopFindPdo(location);
+    if (*device != NULL && IopPdoOf(*device)->Driver != NULL) {
+        return STATUS_SUCCESS;
+    }
+    IopUnlockPnp();
+    return STATUS_NO_SUCH_DEVICE;
+}
+
+/* A query, and what takes it back where somebody says no. */
+static NTSTATUS IopAsk(PDEVICE_OBJECT device, UCHAR query, UCHAR cancel) {
+    NTSTATUS status = IopSendMinor(device, query);
+    if (NT_SUCCESS(status) || MUTANT(PnpNoIsYes, "PNP-2", "a device is stopped although its driver refused")) {
+        return STATUS_SUCCESS;
+    }
+    IopSendMinor(device, cancel);
+    return status;
+}
+
+NTSTATUS IopStopDevice(ULONG location, ULONG64 *answer) {
+    PDEVICE_OBJECT device;
+    NTSTATUS status = IopFindStarted(location, &device);
+    if (!NT_SUCCESS(status)) {
+        return status;
+    }
+    IOP_PDO *pdo = IopPdoOf(device);
+    if (pdo->State != IopStarted) {
+        status = STATUS_INVALID_DEVICE_STATE;
+    } else {
+        *answer = (ULONG)IopAsk(device, IRP_MN_QUERY_STOP_DEVICE, IRP_MN_CANCEL_STOP_DEVICE);
+    }
+    if (NT_SUCCESS(status) && NT_SUCCESS((NTSTATUS)*answer)) {
+        IopSendMinor(device, IRP_MN_STOP_DEVICE);
+        IopTakeInterruptsBack(pdo, "stopped");
+        pdo->State = IopStopped;
+    }
+    IopUnlockPnp();
+    return status;
+}
+
+NTSTATUS IopRemoveDevice(ULONG location, ULONG64 *answer) {
+    PDEVICE_OBJECT device;
+    NTSTATUS status = IopFindStarted(location, &device);
+    if (!NT_SUCCESS(status)) {
+        return status;
+    }
+    *answer = STATUS_SUCCESS;
+    if (IopPdoOf(device)->State != IopGone) { /* what is gone is not asked whether it may go */
+        *answer = (ULONG)IopAsk(device, IRP_MN_QUERY_REMOVE_DEVICE, IRP_MN_CANCEL_REMOVE_DEVICE);
+    }
+    if (NT_SUCCESS((NTSTATUS)*answer)) {
+        IopSendRemove(device);
+    }
+    IopUnlockPnp();
+    return STATUS_SUCCESS;
+}
+
+NTSTATUS IopSurpriseRemoveDevice(ULONG location) {
+    PDEVICE_OBJECT device;
+    NTSTATUS status = IopFindStarted(location, &device);
+    if (!NT_SUCCESS(status)) {
+        return status;
+    }
+    if (IopPdoOf(device)->State == IopGone) {
+        status = STATUS_INVALID_DEVICE_STATE;
+    } else {
+        IopSendMinor(device, IRP_MN_SURPRISE_REMOVAL);
+        IopTakeInterruptsBack(IopPdoOf(device), "gone");
+        IopPdoOf(device)->State = IopGone;
+    }
+    IopUnlockPnp();
+    return status;
+}
+
 VOID IopRemoveDevices(PDRIVER_OBJECT driver) {
-    for (PDEVICE_OBJECT device = IopBusDriver->DeviceObject; device != NULL; device = device->NextDevice) {
+    IopLockPnp();
+    for (PDEVICE_OBJECT device = IopFirstPdo(); device != NULL; device = device->NextDevice) {
         if (IopPdoOf(device)->Driver == driver) {
-            IopRemoveDevice(device);
+            IopSendRemove(device);
         }
     }
+    IopUnlockPnp();
 }

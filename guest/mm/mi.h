@@ -34,6 +34,7 @@ ULONG64 MiAllocatePagesWithin(ULONG64 count, ULONG64 lowest, ULONG64 highest, UL
 VOID MiFreePages(ULONG64 physical, ULONG64 count);
 ULONG64 MiFreePageCount(VOID);
 ULONG64 MiTotalPageCount(VOID);
+ULONG64 MiMemoryEnd(VOID); /* physical, behind the last byte of RAM */
 
 static inline PVOID MiPhysicalToVirtual(ULONG64 physical) {
     return (PVOID)(MI_DIRECT_MAP + physical);

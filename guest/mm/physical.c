@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Physical pages: a bitmap, one bit a page, first fit from where the last search ended. Memory below 1 MiB is left alone. */
+/*
+ * Physical pages: a bitmap, one bit a page, first fit from where the last search ended. Memory below 1 MiB is left alone, and that
+ * below 16 MiB, all that some devices can reach, is given away last to those who do not ask for it.
+ */
 #include "mi.h"
 
 #include "../ke/ki.h"
 
 #define LOW_MEMORY_END 0x100000ull
+#define ISA_PAGES      0x1000ull /* 16 MiB */
 
 extern UCHAR KiImageEnd[];
 
@@ -53,7 +57,7 @@ VOID MiInitializePhysical(const BOOT_BLOCK *block) {
             MiFreeCount += (limit - base) >> PAGE_SHIFT;
         }
     }
-    MiHint = first_free >> PAGE_SHIFT;
+    MiHint = first_free >> PAGE_SHIFT > ISA_PAGES ? first_free >> PAGE_SHIFT : ISA_PAGES;
 }
 
 static ULONG64 MiFindRun(ULONG64 from, ULONG64 limit, ULONG64 count) {
@@ -93,15 +97,15 @@ ULONG64 MiAllocatePagesWithin(ULONG64 count, ULONG64 lowest, ULONG64 highest, UL
         return 0;
     }
     KIRQL irql = KiAcquireLockAtHigh(&MiPageLock);
-    ULONG64 start = MiHint > from ? MiHint : from;
-    ULONG64 page = MiFindWithin(start, limit, count, boundary >> PAGE_SHIFT);
-    if (page == 0) {
-        page = MiFindWithin(from, limit, count, boundary >> PAGE_SHIFT);
+    const ULONG64 starts[] = {MiHint, ISA_PAGES, from};
+    ULONG64 page = 0;
+    for (ULONG i = 0; i < RTL_NUMBER_OF(starts) && page == 0; i++) {
+        page = MiFindWithin(starts[i] > from ? starts[i] : from, limit, count, boundary >> PAGE_SHIFT);
     }
     if (page != 0) {
         MiMark(page, count, TRUE);
         MiFreeCount -= count;
-        MiHint = page + count;
+        MiHint = page + count > ISA_PAGES ? page + count : ISA_PAGES;
     }
     KiReleaseLockFromHigh(&MiPageLock, irql);
     return page << PAGE_SHIFT;
@@ -120,6 +124,10 @@ VOID MiFreePages(ULONG64 physical, ULONG64 count) {
 
 ULONG64 MiFreePageCount(VOID) {
     return MiFreeCount;
+}
+
+ULONG64 MiMemoryEnd(VOID) {
+    return MiPageLimit << PAGE_SHIFT;
 }
 
 ULONG64 MiTotalPageCount(VOID) {

@@ -49,6 +49,18 @@ static NTSTATUS HostLoadDriver(const HOST_REQUEST *request, HOST_REPLY *reply) {
     return STATUS_SUCCESS;
 }
 
+static NTSTATUS HostStartIsaDevice(const HOST_REQUEST *request, HOST_REPLY *reply) {
+    IOP_ISA isa = {.Irq = (ULONG)request->Argument[1], .Channel = (ULONG)request->Argument[2]};
+    for (ULONG i = 0; i < IOP_ISA_RANGES; i++) {
+        ULONG range = (ULONG)(request->Argument[3 + i / 2] >> (i % 2) * 32);
+        if (range != 0) {
+            isa.Port[isa.Ranges].Base = (USHORT)range;
+            isa.Port[isa.Ranges++].Bytes = (USHORT)(range >> 16);
+        }
+    }
+    return IopStartIsaDevice(request->Argument[0], &isa, &reply->Value[2], &reply->Value[0], &reply->Value[1]);
+}
+
 static NTSTATUS HostUnloadDriver(const HOST_REQUEST *request) {
     LDR_IMAGE *image = LdrFindImage(request->Argument[0]);
     if (image == NULL) {
@@ -100,6 +112,18 @@ VOID HostExecute(const HOST_REQUEST *request, HOST_REPLY *reply) {
     case HostRequestStartDevice:
         reply->Status =
             IopStartDevice(request->Argument[0], (ULONG)request->Argument[1], &reply->Value[0], &reply->Value[1]);
+        break;
+    case HostRequestStartIsaDevice:
+        reply->Status = HostStartIsaDevice(request, reply);
+        break;
+    case HostRequestStopDevice:
+        reply->Status = IopStopDevice((ULONG)request->Argument[0], &reply->Value[0]);
+        break;
+    case HostRequestRemoveDevice:
+        reply->Status = IopRemoveDevice((ULONG)request->Argument[0], &reply->Value[0]);
+        break;
+    case HostRequestSurpriseRemove:
+        reply->Status = IopSurpriseRemoveDevice((ULONG)request->Argument[0]);
         break;
     case HostRequestUnloadDriver:
         reply->Status = HostUnloadDriver(request);

@@ -55,6 +55,29 @@
     X(IoDisconnectInterrupt, RULE_IO_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                             \
     X(IoDisconnectInterruptEx, RULE_IO_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                           \
     X(HalGetInterruptVector, RULE_IO_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                             \
+    X(IoGetDmaAdapter, RULE_IO_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                   \
+    X(HalGetAdapter, RULE_IO_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                     \
+    X(HalPutDmaAdapter, RULE_IO_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                  \
+    X(HalAllocateCommonBuffer, RULE_IO_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                           \
+    X(HalFreeCommonBuffer, RULE_IO_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                               \
+    X(HalAssignSlotResources, RULE_IO_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                            \
+    X(IoAllocateAdapterChannel, RULE_DISPATCH, DISPATCH_LEVEL, DISPATCH_LEVEL, 0, 0)                          \
+    X(HalAllocateAdapterChannel, RULE_DISPATCH, DISPATCH_LEVEL, DISPATCH_LEVEL, 0, 0)                         \
+    X(HalGetScatterGatherList, RULE_DISPATCH, DISPATCH_LEVEL, DISPATCH_LEVEL, 0, 0)                           \
+    X(HalPutScatterGatherList, RULE_DISPATCH, DISPATCH_LEVEL, DISPATCH_LEVEL, 0, 0)                           \
+    X(IoFreeAdapterChannel, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                            \
+    X(IoFreeMapRegisters, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                              \
+    X(IoMapTransfer, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                   \
+    X(IoFlushAdapterBuffers, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                           \
+    X(HalReadDmaCounter, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                               \
+    X(HalGetBusData, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                   \
+    X(HalSetBusData, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                   \
+    X(HalGetBusDataByOffset, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                           \
+    X(HalSetBusDataByOffset, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                           \
+    X(PoCallDriver, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                    \
+    X(PoStartNextPowerIrp, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                             \
+    X(PoSetPowerState, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                 \
+    X(PoRequestPowerIrp, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                               \
     X(IoCreateDevice, RULE_IO_PASSIVE, PASSIVE_LEVEL, APC_LEVEL, 0, 0)                                        \
     X(IoDeleteDevice, RULE_IO_PASSIVE, PASSIVE_LEVEL, APC_LEVEL, 0, 0)                                        \
     X(IoCreateSymbolicLink, RULE_IO_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                              \

@@ -12,6 +12,8 @@ from dirql.guest.memory import View
 from dirql.guest.ntstatus import ntstatus_name
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dirql.guest.image import DriverImage
     from dirql.handles import Handle, OpenOptions
     from dirql.machine import Machine
@@ -51,6 +53,50 @@ class Driver:
         """
         what = f"{self.image.name} to start the device at {location >> 3 & 31:02x}.{location & 7}"
         added, started, *_ = self.machine.link.request("StartDevice", self.base, location, what=what, timeout=timeout)
+        self._started(added, started)
+
+    def start_isa(
+        self,
+        *,
+        irq: int | None = None,
+        ports: Sequence[tuple[int, int]] = (),
+        dma: int | None = None,
+        timeout: float | Deadline = DEFAULT_TIMEOUT,
+    ) -> int:
+        """Have its AddDevice called for a device on ISA, which has what is said here, then IRP_MN_START_DEVICE.
+
+        Args:
+            irq: its IRQ, 0 to 15; None: it has none.
+            ports: up to six ranges of ports, each (first, number).
+            dma: its DMA channel, 0 to 7; None: it has none.
+            timeout: seconds, or a deadline.
+
+        Returns:
+            Where it is from now on, for `stop` and the rest. The same resources are the same device.
+
+        Raises:
+            UsageError: a value is out of range; AddDevice or the start failed.
+            GuestRequestError: a driver has it already.
+        """
+        words = [0, 0, 0]
+        if len(ports) > 2 * len(words):
+            raise UsageError(f"a device on ISA has at most six ranges of ports, not {len(ports)}")
+        for at, (first, number) in enumerate(ports):
+            if not (0 <= first < first + number <= 0x10000 and number > 0):
+                raise UsageError(f"there are no {number} ports from {first:#x} on")
+            words[at // 2] |= (first | number << 16) << at % 2 * 32
+        for value, most, kind in ((irq, 15, "IRQs"), (dma, 7, "DMA channels")):
+            if value is not None and not 0 <= value <= most:
+                raise UsageError(f"ISA has the {kind} 0 to {most}, not {value}")
+        numbers = [0xFF if value is None else value for value in (irq, dma)]
+        what = f"{self.image.name} to start its device on ISA"
+        added, started, location, *_ = self.machine.link.request(
+            "StartIsaDevice", self.base, *numbers, *words, what=what, timeout=timeout
+        )
+        self._started(added, started)
+        return location
+
+    def _started(self, added: int, started: int) -> None:
         for status, routine in ((added, "AddDevice"), (started, "IRP_MN_START_DEVICE")):
             if status & 0x8000_0000:
                 raise UsageError(f"{self.image.name}: {routine} returned {ntstatus_name(status)}")
@@ -60,6 +106,55 @@ class Driver:
         handle = self.machine.open(name, timeout, **options)
         self._handles = [*(other for other in self._handles if not other.closed), handle]
         return handle
+
+    def stop(self, location: int, timeout: float | Deadline = DEFAULT_TIMEOUT) -> None:
+        """Stop one of its devices, which `start` starts again: IRP_MN_QUERY_STOP_DEVICE, then IRP_MN_STOP_DEVICE.
+
+        Args:
+            location: of the device, as it was started.
+            timeout: seconds, or a deadline.
+
+        Raises:
+            UsageError: it refused; it goes on (IRP_MN_CANCEL_STOP_DEVICE).
+            GuestRequestError: no driver has it, or it is not started.
+        """
+        what = f"{self.image.name} to stop its device"
+        answer, *_ = self.machine.link.request("StopDevice", location, what=what, timeout=timeout)
+        self._agreed(answer, "IRP_MN_QUERY_STOP_DEVICE")
+
+    def remove(self, location: int, timeout: float | Deadline = DEFAULT_TIMEOUT) -> None:
+        """Remove one of its devices: IRP_MN_QUERY_REMOVE_DEVICE, then IRP_MN_REMOVE_DEVICE.
+
+        A device that is gone by surprise is not asked. Whether handles are open is for the driver to look at.
+
+        Args:
+            location: of the device, as it was started.
+            timeout: seconds, or a deadline.
+
+        Raises:
+            UsageError: it refused; it goes on (IRP_MN_CANCEL_REMOVE_DEVICE).
+            GuestRequestError: no driver has it.
+        """
+        what = f"{self.image.name} to let its device be removed"
+        answer, *_ = self.machine.link.request("RemoveDevice", location, what=what, timeout=timeout)
+        self._agreed(answer, "IRP_MN_QUERY_REMOVE_DEVICE")
+
+    def surprise_remove(self, location: int, timeout: float | Deadline = DEFAULT_TIMEOUT) -> None:
+        """Tell it that one of its devices is gone: IRP_MN_SURPRISE_REMOVAL. `remove` is to follow.
+
+        Args:
+            location: of the device, as it was started.
+            timeout: seconds, or a deadline.
+
+        Raises:
+            GuestRequestError: no driver has it, or it is gone already.
+        """
+        what = f"{self.image.name} to hear that its device is gone"
+        self.machine.link.request("SurpriseRemove", location, what=what, timeout=timeout)
+
+    def _agreed(self, answer: int, query: str) -> None:
+        if answer & 0x8000_0000:
+            raise UsageError(f"{self.image.name}: {query} returned {ntstatus_name(answer)}")
 
     def variable(self, name: str) -> View:
         """Return a variable of the driver that is a structure.

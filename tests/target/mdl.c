@@ -185,8 +185,8 @@ TARGET_CASE("MEM-7 MEM-8", pages_below_an_address_in_chunks, "") {
 }
 
 TARGET_CASE("MEM-8", contiguous_memory_lies_where_it_is_to, "") {
-    PHYSICAL_ADDRESS low = {.QuadPart = 20LL << 20};
-    PHYSICAL_ADDRESS high = {.QuadPart = (28LL << 20) - 1};
+    PHYSICAL_ADDRESS low = {.QuadPart = 44LL << 20};
+    PHYSICAL_ADDRESS high = {.QuadPart = (52LL << 20) - 1};
     PHYSICAL_ADDRESS boundary = {.QuadPart = 64 << 10};
     for (ULONG round = 0; round < 40; round++) {
         UCHAR *memory = MmAllocateContiguousMemorySpecifyCache(40 << 10, low, high, boundary, MmNonCached);

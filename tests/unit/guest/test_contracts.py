@@ -13,6 +13,8 @@ VERIFIER = Path(__file__).resolve().parents[3] / "guest" / "verifier"
 _TABLED = re.compile(r"^    X\((\w+), ", re.MULTILINE)
 _CHECKED = re.compile(r"\bNT_VERIFIED\(\s*(\w+)\s*,")
 
+REGISTER_WIDTHS = ("UCHAR", "USHORT", "ULONG", "ULONG64")
+
 ANY_IRQL = {
     *("DbgPrint", "DbgPrintEx", "vDbgPrintEx", "vDbgPrintExWithPrefix", "KeBugCheck", "KeBugCheckEx"),
     *("DbgQueryDebugFilterState", "DbgSetDebugFilterState"),
@@ -29,7 +31,11 @@ ANY_IRQL = {
     *("KeQuerySystemTimePrecise", "KeQueryTickCount", "KeQueryTimeIncrement", "KeQueryUnbiasedInterruptTime"),
     *("KeReadStateEvent", "KeReadStateMutex", "KeReadStateQueue", "KeReadStateSemaphore", "KeReadStateTimer"),
     *("MmGetPhysicalAddress", "MmGetVirtualForPhysical", "MmIsAddressValid", "MmIsNonPagedSystemAddressValid"),
-    "MmSizeOfMdl",
+    *("MmSizeOfMdl", "HalTranslateBusAddress"),
+    *(f"{verb}_{kind}" for kind in REGISTER_WIDTHS for verb in ("READ_REGISTER", "WRITE_REGISTER")),
+    *(f"{verb}_BUFFER_{kind}" for kind in REGISTER_WIDTHS for verb in ("READ_REGISTER", "WRITE_REGISTER")),
+    *(f"{verb}_{kind}" for kind in REGISTER_WIDTHS[:3] for verb in ("READ_PORT", "WRITE_PORT")),
+    *(f"{verb}_BUFFER_{kind}" for kind in REGISTER_WIDTHS[:3] for verb in ("READ_PORT", "WRITE_PORT")),
     *("PsGetCurrentThreadId", "IoSizeofWorkItem"),
     *("IoCsqInitialize", "IoCsqInitializeEx", "IoSetStartIoAttributes"),
     *("ExAcquireRundownProtection", "ExAcquireRundownProtectionEx", "ExInitializeRundownProtection"),

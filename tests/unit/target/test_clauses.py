@@ -21,7 +21,7 @@ def case(clauses: str, needs: str = "") -> Case:
 def test_the_list_is_whole_and_in_order() -> None:
     names = [entry.id for entry in clause_list()]
     assert len(names) == len(set(names))
-    assert sections() == ("0b", "1", "2", "3", "4", "5", "6", "7", "8", "9", "IPI", "MEM", "OBJ", "RTL", "SEH", "10")
+    assert sections() == ("0b", "1", "2", "3", "4", "5", "6", "7", "8", "9", "IPI", "MEM", "OBJ", "RTL", "SEH", "DMA", "10")
     for prefix, count in {
         "SYS": 14, "IRQL": 10, "SPIN": 19, "QSL": 8, "RW": 5, "DPC": 19, "INT": 12, "SYN": 6, "IRP": 9, "TMR": 9
     }.items():  # fmt: skip
