@@ -8,6 +8,7 @@ export PYTHON3
 
 MINGW_CC := x86_64-w64-mingw32-gcc
 MINGW_DLLTOOL := x86_64-w64-mingw32-dlltool
+MINGW_AR := x86_64-w64-mingw32-ar
 MINGW_INCLUDE := /usr/share/mingw-w64/include
 
 # V=1 shows commands; otherwise each step is one line, `$(call say,KIND,FILE)`.

@@ -37,10 +37,18 @@ $(DRIVER_OBJECTS): $(BUILD)/obj/%.o: % mk/drivers.mk mk/driver.flags
 	$(call say,CC,$<)
 	$(Q)$(MINGW_CC) $(DRIVER_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(DRIVER_IMPORTS): guest/include/driver/dirql.def
+# Import stubs, and what drivers have linked in from libraries that mingw-w64 has headers of only.
+DRIVER_LIBRARY := $(patsubst %,$(BUILD)/obj/%.o,$(wildcard guest/lib/*.c))
+$(DRIVER_LIBRARY): $(BUILD)/obj/%.o: % mk/drivers.mk mk/driver.flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(MINGW_CC) $(DRIVER_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(DRIVER_IMPORTS): guest/include/driver/dirql.def $(DRIVER_LIBRARY)
 	@mkdir -p $(@D)
 	$(call say,LIB,$@)
 	$(Q)$(MINGW_DLLTOOL) --input-def $< --output-lib $@
+	$(Q)$(MINGW_AR) q $@ $(DRIVER_LIBRARY) 2>/dev/null
 
 $(DRIVER_IMAGES): | $(DRIVER_IMPORTS)
 	@mkdir -p $(@D)

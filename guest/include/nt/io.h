@@ -21,6 +21,11 @@ NTSTATUS NTAPI IoAttachDeviceToDeviceStackSafe(PDEVICE_OBJECT SourceDevice, PDEV
 PDEVICE_OBJECT NTAPI IoGetAttachedDeviceReference(PDEVICE_OBJECT DeviceObject);
 PDEVICE_OBJECT NTAPI IoGetLowerDeviceObject(PDEVICE_OBJECT DeviceObject);
 /*
+ * Whether the sender of IRP_MJ_DEVICE_CONTROL or IRP_MJ_FILE_SYSTEM_CONTROL opened its file for FILE_READ_ACCESS, FILE_WRITE_ACCESS or both;
+ * whoever is in kernel mode may do anything. Any IRQL. STATUS_INVALID_PARAMETER for other requests and accesses.
+ */
+NTSTATUS NTAPI IoValidateDeviceIoControlAccess(PIRP Irp, ULONG RequiredAccess);
+/*
  * An IRP of one's own: Initialize, for storage that is not IoAllocateIrp's, and Reuse, for one that is over. Associated: when the last
  * of them (AssociatedIrp.IrpCount of the master, which its driver sets) is completed, so is the master.
  */

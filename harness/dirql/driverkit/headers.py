@@ -27,7 +27,7 @@ HEADERS = ("wdm.h", "ntddk.h", "ntifs.h", "csq.h", "ntstrsafe.h", "wdmsec.h")
 """What a documented routine is: one of these declares it, or a header that they include."""
 
 OWN_HEADERS = tuple(
-    f"{name}.h" for name in ("ddkinterrupts", "apc", "genericdpc", "pool2", "precisetime", "rwlock", "dirql")
+    f"{name}.h" for name in ("ddkinterrupts", "apc", "genericdpc", "pool2", "precisetime", "rwlock", "seh", "dirql")
 )
 _PROTOTYPE = re.compile(r"^/\* (?P<file>[^:]+):\d+:.(?P<form>[CFI]) \*/ (?P<text>.*)$")
 _NAME = re.compile(r"\b(?P<name>[A-Za-z_]\w*) \(")

@@ -37,6 +37,7 @@ ANY_IRQL = {
     *(f"{verb}_{kind}" for kind in REGISTER_WIDTHS[:3] for verb in ("READ_PORT", "WRITE_PORT")),
     *(f"{verb}_BUFFER_{kind}" for kind in REGISTER_WIDTHS[:3] for verb in ("READ_PORT", "WRITE_PORT")),
     *("PsGetCurrentThreadId", "IoSizeofWorkItem"),
+    "IoValidateDeviceIoControlAccess",
     *("IoCsqInitialize", "IoCsqInitializeEx", "IoSetStartIoAttributes"),
     *("ExAcquireRundownProtection", "ExAcquireRundownProtectionEx", "ExInitializeRundownProtection"),
     *("ExReInitializeRundownProtection", "ExRundownCompleted"),
