@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 HEADERS = ("wdm.h", "ntddk.h", "ntifs.h", "csq.h", "ntstrsafe.h", "wdmsec.h")
 """What a documented routine is: one of these declares it, or a header that they include."""
 
+LINKED = frozenset(
+    ("WdmlibIoCreateDeviceSecure", "WdmlibRtlInitUnicodeStringEx", "WdmlibIoValidateDeviceIoControlAccess")
+)
+"""Routines that drivers have linked in, out of dirql's library (`guest/lib`)."""
+
 OWN_HEADERS = tuple(
     f"{name}.h" for name in ("ddkinterrupts", "apc", "genericdpc", "pool2", "precisetime", "rwlock", "seh", "dirql")
 )
@@ -107,7 +112,7 @@ def standings(routines: Iterable[Routine], kernel: KernelImage) -> tuple[Standin
     found: list[Standing] = []
     for routine in routines:
         wanted = routine.uses if routine.form == "macro" else (routine.name,)
-        missing = [name for name in wanted if name not in kernel.exports]
+        missing = [name for name in wanted if name not in kernel.exports and name not in LINKED]
         note = kernel.partial.get(routine.name, "")
         if routine.form == "inline":
             found.append(Standing(routine, "in", "inline"))
@@ -115,6 +120,8 @@ def standings(routines: Iterable[Routine], kernel: KernelImage) -> tuple[Standin
             found.append(Standing(routine, "out", f"macro: {', '.join(missing)}" if routine.form == "macro" else ""))
         elif routine.form == "macro":
             found.append(Standing(routine, "in", f"macro: {', '.join(wanted)}" if wanted else "macro"))
+        elif routine.name in LINKED:
+            found.append(Standing(routine, "in", "linked in"))
         else:
             found.append(Standing(routine, "partial" if note else "in", note))
     return tuple(found)
