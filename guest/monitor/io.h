@@ -27,5 +27,4 @@ VOID HostIoRelease(HOST_IO_WORK *work);     /* <= DISPATCH_LEVEL: one reference 
 
 /* monitor/iothread.c. Queue: <= DISPATCH_LEVEL. */
 VOID HostIoInitializeThreads(VOID);
-VOID HostIoStartThreads(VOID);
 VOID HostIoQueue(HOST_IO_WORK *work, ULONG cpu);

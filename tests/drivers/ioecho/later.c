@@ -60,7 +60,7 @@ static NTSTATUS EchoQueueWork(ECHO_EXTENSION *extension, PIRP irp) {
 }
 
 static NTSTATUS EchoSetTimer(ECHO_EXTENSION *extension, PIRP irp, ULONG milliseconds) {
-    LARGE_INTEGER due = {.QuadPart = -10000ll * milliseconds};
+    LARGE_INTEGER due = {.QuadPart = -10000LL * milliseconds};
     EchoPut(&extension->ForTimer, irp);
     KeSetTimer(&extension->Timer, due, &extension->TimerDpc);
     return STATUS_PENDING;
