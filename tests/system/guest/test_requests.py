@@ -296,20 +296,3 @@ def test_a_reset_forgets_handles_and_requests(mode: str) -> None:
             handle.read(1)
         with machine.load("ioecho.sys").open(r"\\.\IoEcho") as again:
             assert again.ioctl(ECHO, b"again", 5) == turned(b"again")
-
-
-def _story() -> tuple[list[bytes], int]:
-    """Return what requests of several CPUs brought, and the guest's clock after them."""
-    with Machine(cpus=4, mode="icount") as machine, machine.load("ioecho.sys").open(r"\\.\IoEcho") as echo:
-        with machine.requests.batch():
-            futures = [echo.ioctl_async((DPC, WORK, ECHO)[at % 3], bytes([at]), 1, cpu=at % 4) for at in range(40)]
-        held = echo.ioctl_async(HOLD, cpu=3)
-        results = [future.result() for future in futures]
-        held.cancel()
-        assert held.wait()
-        where = echo.ioctl_async(WHERE, b"", 12, cpu=2, irql=1).result()
-        return [*results, where], machine.link.request("Ping")[0]
-
-
-def test_in_virtual_time_the_same_requests_take_the_same_time() -> None:
-    assert _story() == _story()
