@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from dirql.errors import DirqlError, RequestCancelled, RequestError, UsageError, WaitTimeout
+from dirql.errors import DirqlError, GuestError, RequestCancelled, RequestError, UsageError, WaitTimeout
 from dirql.guest.ntstatus import ntstatus_name, ntstatus_symbol
 from dirql.qemu.waits import Deadline
 
@@ -78,6 +78,8 @@ class RequestFuture(Generic[T]):
         if self._error is not None:
             raise self._error
         assert self._outcome is not None
+        if self._outcome.overrun:
+            raise GuestError(f"{self.name}: something wrote past the end of its {self._outcome.overrun} buffer")
         return self._outcome
 
     def result(self, timeout: float | Deadline = DEFAULT_TIMEOUT) -> T:
@@ -90,7 +92,8 @@ class RequestFuture(Generic[T]):
             RequestError: it ended with an NTSTATUS that is no success; RequestCancelled for STATUS_CANCELLED.
             WaitTimeout: it did not end in time, and was cancelled then.
             GuestHang: nor did the driver complete it when it was cancelled; the text says where it is.
-            GuestError, MachineLost: the machine failed.
+            GuestError: the driver wrote past the end of a buffer, or the machine failed.
+            MachineLost: QEMU ended.
         """
         outcome = self.outcome(timeout)
         error = self._failure(outcome)

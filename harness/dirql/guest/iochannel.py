@@ -8,6 +8,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dirql.errors import ProtocolError
 from dirql.guest.arena import Arena
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ _ASKED = ("Cpu", "MajorFunction", "MinorFunction", "Irql", "Priority", "File", "
 _PLACES = ("Input", "InputBytes", "Output", "OutputBytes", "Spare", "Offset")
 _ANSWERED = ("Information", "Status", "Returned", "FinishedIrql", "Spare2", "FinishedCpu")
 _CANCEL = 0x8000
+_GUARD = b"\xd1\x9e" * 8
+"""Behind each buffer: a driver that writes on past its end, by direct or neither I/O, is found out."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,7 @@ class IoOutcome:
         returned: NTSTATUS of the driver's dispatch routine; STATUS_PENDING where it completed the request later.
         cpu: where it was completed.
         irql: of its completion.
+        overrun: `input` or `output`: the buffer past whose end something wrote; empty: neither.
     """
 
     status: int
@@ -80,6 +84,7 @@ class IoOutcome:
     returned: int
     cpu: int
     irql: int
+    overrun: str = ""
 
 
 class IoChannel:
@@ -122,7 +127,7 @@ class IoChannel:
             return None
         places: list[int | None] = []
         for size in (len(request.data), request.out_bytes):
-            places.append(self.arena.take(size) if size else None)
+            places.append(self.arena.take(size + len(_GUARD)) if size else None)
             if size and places[-1] is None:
                 for place in places[:-1]:
                     if place is not None:
@@ -130,10 +135,10 @@ class IoChannel:
                 return None
         given, wanted = places
         if given is not None:
-            self._ram.write(self._data + given, request.data)
+            self._ram.write(self._data + given, request.data + _GUARD)
         if wanted is not None:
             before = request.out if isinstance(request.out, bytes) else bytes(request.out)
-            self._ram.write(self._data + wanted, before)
+            self._ram.write(self._data + wanted, before + _GUARD)
         slot = self._free.popleft()
         self._requests[slot] = (request, given, wanted)
         asked = (request.cpu, request.major, request.minor, request.irql, request.priority, request.file)
@@ -150,13 +155,21 @@ class IoChannel:
         self._put(slot | _CANCEL)
 
     def take_finished(self) -> list[tuple[int, IoOutcome]]:
-        """Return (slot, outcome) of the requests that have ended since the last call. Their slots are free again."""
+        """Return (slot, outcome) of the requests that have ended since the last call. Their slots are free again.
+
+        Raises:
+            ProtocolError: the ring is not what it should be: something in the guest wrote there.
+        """
         ended: list[tuple[int, IoOutcome]] = []
         while (head := self._finished.get("Head")) != self._finished_tail:
+            if head - self._finished_tail & 0xFFFF_FFFF > self._ring:
+                raise ProtocolError(f"the guest's ring of finished requests goes from {self._finished_tail} to {head}")
             while self._finished_tail != head:
                 at = self._finished_entry + self._finished_tail % self._ring * 2
                 slot = int.from_bytes(self._ram.read(at, 2), "little")
                 self._finished_tail = self._finished_tail + 1 & 0xFFFF_FFFF
+                if slot not in self._requests:
+                    raise ProtocolError(f"the guest has finished request {slot}, which was not posted")
                 ended.append((slot, self._outcome(slot)))
             self._finished.set("Tail", self._finished_tail)
         return ended
@@ -203,14 +216,17 @@ class IoChannel:
         answer = self._ram.read(self._slot[slot] + self._answer_at, self._answer.size)
         information, status, returned, irql, _, cpu = self._answer.unpack(answer)
         request, given, wanted = self._requests.pop(slot)
-        data = b""
+        data, overrun = b"", ""
+        for name, place, size in (("input", given, len(request.data)), ("output", wanted, request.out_bytes)):
+            if place is not None and self._ram.read(self._data + place + size, len(_GUARD)) != _GUARD:
+                overrun = name
         if wanted is not None:
             data = self._ram.read(self._data + wanted, min(information, request.out_bytes))
             self.arena.give(wanted)
         if given is not None:
             self.arena.give(given)
         self._free.append(slot)
-        return IoOutcome(status, information, data, returned, cpu, irql)
+        return IoOutcome(status, information, data, returned, cpu, irql, overrun)
 
 
 def packer(structure: Structure, names: Sequence[str]) -> tuple[int, struct.Struct]:

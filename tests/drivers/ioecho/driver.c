@@ -97,6 +97,11 @@ static NTSTATUS NTAPI EchoControl(PDEVICE_OBJECT DeviceObject, PIRP Irp) {
         return EchoAnswer(Irp, &extension->Counters, sizeof extension->Counters);
     case ECHO_CRASH:
         KeBugCheckEx(MANUALLY_INITIATED_CRASH, 1, 2, 3, 4);
+    case ECHO_OVERRUN: {
+        ULONG length = IoGetCurrentIrpStackLocation(Irp)->Parameters.DeviceIoControl.OutputBufferLength;
+        RtlFillMemory(Irp->UserBuffer, (SIZE_T)length + 1, 0xee);
+        return EchoComplete(Irp, STATUS_SUCCESS, length);
+    }
     default:
         return EchoComplete(Irp, STATUS_INVALID_DEVICE_REQUEST, 0);
     }

@@ -23,6 +23,7 @@
 #define ECHO_WHERE          0x80a /* output: ECHO_PLACE */
 #define ECHO_COUNTS         0x80b /* output: ECHO_COUNTERS */
 #define ECHO_CRASH          0x80c
+#define ECHO_OVERRUN        0x80d /* METHOD_NEITHER: writes a byte more than the output has */
 #define ECHO_FUNCTION(code) ((code) >> 2 & 0xfff)
 
 #define ECHO_BYTES 8192 /* that a device keeps */

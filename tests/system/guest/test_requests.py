@@ -11,6 +11,7 @@ import pytest
 from dirql import Driver, Handle, Machine, ctl_code, wait_any
 from dirql.errors import (
     GuestBugCheck,
+    GuestError,
     GuestHang,
     MachineLost,
     RequestCancelled,
@@ -18,7 +19,7 @@ from dirql.errors import (
     UsageError,
     WaitTimeout,
 )
-from dirql.handles import METHOD_IN_DIRECT, METHOD_OUT_DIRECT
+from dirql.handles import METHOD_IN_DIRECT, METHOD_NEITHER, METHOD_OUT_DIRECT
 from tests.system.guest.support import TIMEOUT, command
 
 if TYPE_CHECKING:
@@ -223,6 +224,12 @@ def test_more_than_there_is_room_for(driver: Driver, echo: Handle) -> None:
     futures = [echo.ioctl_async(WORK, bytes(4096), 4096, cpu=at % CPUS) for at in range(600)]
     assert {future.result() for future in futures} == {b"\xff" * 4096}
     assert driver.machine.requests.in_flight == ()
+
+
+def test_a_driver_that_writes_past_a_buffer_is_found_out(echo: Handle) -> None:
+    with pytest.raises(GuestError, match=r"ioctl 0x222037 of .*past the end of its output buffer"):
+        echo.ioctl(code(13, METHOD_NEITHER), b"", 100)
+    assert echo.ioctl(ECHO, b"x", 1) == turned(b"x")
 
 
 def test_cleanup_and_close(driver: Driver) -> None:

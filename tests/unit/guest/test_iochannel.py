@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from dirql.errors import MachineLost, RequestCancelled, RequestError, UsageError, WaitTimeout
+from dirql.errors import GuestError, MachineLost, ProtocolError, RequestCancelled, RequestError, UsageError, WaitTimeout
 from dirql.futures import STATUS_CANCELLED, RequestFuture, wait_any
 from dirql.guest import artifacts
 from dirql.guest.arena import Arena
@@ -164,6 +164,21 @@ def test_what_is_in_the_output_before(memory: GuestMemory, guest: Guest) -> None
     assert memory.ram.read(DATA + guest.channel.inner("Slot", again).get("Output"), 6) == bytes(6)  # nothing of others
 
 
+def test_who_writes_past_a_buffer_is_found_out(world: World, guest: Guest) -> None:
+    past, whole, before = (world.begin(IoRequest(READ, 0, b"in", 4)) for _ in range(3))
+    guest.end(past.slot, 0, 4, b"12345")
+    guest.end(whole.slot, 0, 4, b"1234")
+    view = guest.channel.inner("Slot", before.slot)
+    guest.ram.write(DATA + view.get("Input"), b"any")
+    guest.end(before.slot)
+    with pytest.raises(GuestError, match="past the end of its output buffer"):
+        past.result()
+    assert isinstance(past.exception(), GuestError)
+    assert whole.result() == b"1234"
+    with pytest.raises(GuestError, match="past the end of its input buffer"):
+        before.result()
+
+
 def test_slots_and_room_come_to_an_end_and_back(memory: GuestMemory, guest: Guest) -> None:
     channel = IoChannel(memory)
     slots = [channel.post(IoRequest(READ, 0)) for _ in range(channel.slots)]
@@ -189,6 +204,19 @@ def test_the_rings_go_round(memory: GuestMemory, guest: Guest) -> None:
         assert guest.take() == [slot]
         guest.end(slot, information=at)
         assert [outcome.information for _, outcome in channel.take_finished()] == [at]
+
+
+@pytest.mark.parametrize("slot", [5, 0xFFFF])
+def test_a_ring_that_somebody_wrote_to(memory: GuestMemory, guest: Guest, slot: int) -> None:
+    channel = IoChannel(memory)
+    channel.post(IoRequest(READ, 0))
+    guest.finished.set("Entry", slot, 0)
+    guest.finished.set("Head", 1)
+    with pytest.raises(ProtocolError, match="not posted"):
+        channel.take_finished()
+    guest.finished.set("Head", 5000)
+    with pytest.raises(ProtocolError, match="goes from 1 to 5000"):
+        channel.take_finished()
 
 
 def test_word_goes_out_once_for_many(world: World, guest: Guest) -> None:
