@@ -12,7 +12,7 @@ from dirql.cli.experiment import progress_line
 from dirql.cli.options import config_from, machine_options
 from dirql.cli.run_interrupts import dpc_placement, irql_latency, symmetric_vs_asymmetric
 from dirql.cli.run_locks import lock_scaling
-from dirql.cli.run_smp import figure_16, up_vs_smp
+from dirql.cli.run_smp import figure_16, isr_count, up_vs_smp
 from dirql.cli.run_threads import dpc_vs_workitem, scheduler
 from dirql.cli.run_timers import timer_accuracy
 from dirql.errors import DirqlError
@@ -105,6 +105,7 @@ for command in (
     scheduler,
     dpc_vs_workitem,
     figure_16,
+    isr_count,
     up_vs_smp,
 ):
     run.add_command(command)

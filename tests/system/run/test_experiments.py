@@ -185,6 +185,7 @@ SMALL = {
     "scheduler": ["--cpus", "2", "--milliseconds", "20", "--rounds", "3", "--mode", "icount"],
     "dpc-vs-workitem": ["--cpus", "2", "--rounds", "3", "--mode", "icount"],
     "figure-16": ["--rounds", "1"],
+    "isr-count": ["--cpus", "1,2", "--rounds", "3", "--mode", "icount"],
     "up-vs-smp": ["--cpus", "1,2", "--requests", "40", "--mode", "icount"],
     "timer-accuracy": ["--cpus", "1", "--count", "5", "--ticks", "1000", "--mode", "icount"],
 }
@@ -219,6 +220,8 @@ def test_table_picture_and_json(name: str, tmp_path: Path) -> None:
         (["dpc-vs-workitem", "--rounds", "1"], "2 to 4096 rounds"),
         (["figure-16", "--cpus", "2"], "at least 3 CPUs"),
         (["figure-16", "--rounds", "0"], "1 to 1000 times"),
+        (["isr-count", "--channels", "17"], "1 to 16 channels"),
+        (["isr-count", "--at-once", "9"], "1 to 8 channels are done at once"),
         (["up-vs-smp", "--mode", "kvm"], "icount, mt"),
         (["up-vs-smp", "--clients", "17"], "1 to 16 clients"),
     ],
