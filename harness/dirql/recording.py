@@ -125,8 +125,10 @@ class Recording:
         self.cut = collected.cut
         debug = self.machine.kernel.debug
         symbols: tuple[tuple[int, int, str], ...] = ()
+        lines: tuple[tuple[int, str, int], ...] = ()
         with suppress(DirqlError):
             symbols = self.machine.symbols.table()
+            lines = self.machine.symbols.lines()
         write_meta(
             self.folder,
             TraceMeta(
@@ -141,6 +143,7 @@ class Recording:
                 cut=collected.cut,
                 horizon=collected.horizon,
                 symbols=symbols,
+                lines=lines,
                 accounting=self.accounting,
                 notes=collected.notes,
             ),

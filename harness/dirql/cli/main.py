@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _COMMANDS = {
     "new": "dirql.cli.new:new",
     "build": "dirql.cli.build:build",
+    "run-driver": "dirql.cli.run_driver:run_driver",
     "run": "dirql.cli.run:run",
     "clauses": "dirql.cli.clauses:clauses",
     "show": "dirql.cli.show:show",

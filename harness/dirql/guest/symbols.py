@@ -45,20 +45,24 @@ class Symbolizer:
             (address, size, name) for name, (address, size) in kernel.symbols.items() if address >= first
         )
         self.modules: list[Module] = [self._kernel]
+        self._unloaded: list[Module] = []
 
     def add(self, name: str, base: int, size: int, image: DriverImage | None) -> None:
         """Name a loaded driver's addresses from now on."""
         self.remove(base)
+        self._unloaded = [old for old in self._unloaded if old.base + old.size <= base or base + size <= old.base]
         self.modules.append(Module(name, base, size, base - image.link_base if image else base, image))
 
     def remove(self, base: int) -> None:
-        """Forget the driver at `base`."""
+        """Forget the driver at `base`; a trace's tables still have it, as long as no other takes its place."""
+        self._unloaded += [module for module in self.modules if module.base == base]
         self.modules = [module for module in self.modules if module.base != base]
         self._functions.pop(base, None)
 
     def clear(self) -> None:
         """Forget all drivers."""
         self.modules = [self._kernel]
+        self._unloaded.clear()
         self._functions.clear()
 
     @property
@@ -126,12 +130,21 @@ class Symbolizer:
     def table(self) -> tuple[tuple[int, int, str], ...]:
         """Return (address, size in bytes, `module!name`) of everything that has a name."""
         rows: list[tuple[int, int, str]] = []
-        for module in self.modules:
+        for module in (*self.modules, *self._unloaded):
             stem = module.name.rsplit(".", 1)[0]
             rows += [
                 (start + module.offset, size, f"{stem}!{name}") for start, size, name in self._names(module) if size
             ]
         return tuple(rows)
+
+    def lines(self) -> tuple[tuple[int, str, int], ...]:
+        """Return (address, file, line number) of the drivers' lines; 0 where a run of code ends."""
+        return tuple(
+            (address + module.offset, file, line)
+            for module in (*self.modules[1:], *self._unloaded)
+            if module.image is not None
+            for address, file, line in module.image.lines
+        )
 
     def _names(self, module: Module) -> list[tuple[int, int, str]]:
         if module is self._kernel:

@@ -49,7 +49,7 @@ def print_run(
         stats: the trace's numbers.
         verdict: the oracle's.
         latencies: the run's own times in ns, by what they are of; the trace's are added.
-        summary: the run's result, where it has one: counts of interrupts, rate, verdict, folder.
+        summary: the run's result, where it has one: its own lines in `summary`, or counts of interrupts and the rest.
     """
     console = report_console()
     print_report(console, stats, verdict, history.trace.symbols, latencies=latencies)
@@ -59,6 +59,8 @@ def print_run(
 
 
 def _summary(result: Mapping[str, Any]) -> list[str]:
+    if "summary" in result:
+        return [str(line) for line in result["summary"]]
     rate = result["sent"] / max(result["seconds"], 1e-9)
     return [
         (

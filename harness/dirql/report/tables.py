@@ -202,7 +202,8 @@ def print_violation(console: Console, violation: Violation, symbols: SymbolTable
             f"    trace records {records} on CPU {', '.join(str(cpu) for cpu in violation.cpus)}", markup=False
         )
     for site in violation.sites:
-        console.print(f"    at {site:#x} {name}" if (name := symbols.name(site)) != f"{site:#x}" else f"    at {name}")
+        where = symbols.where(site)
+        console.print(f"    at {site:#x} {where}" if where != f"{site:#x}" else f"    at {where}", markup=False)
 
 
 def duration(ns: float) -> str:

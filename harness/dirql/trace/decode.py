@@ -69,7 +69,7 @@ class Trace:
     @cached_property
     def symbols(self) -> SymbolTable:
         """Names for the addresses in the records."""
-        return SymbolTable(self.meta.symbols)
+        return SymbolTable(self.meta.symbols, self.meta.lines)
 
     @cached_property
     def records(self) -> Records:

@@ -46,6 +46,7 @@ class TraceMeta:
             read one after another. None where all CPUs stood still when they were read.
         skew_ns: see `skew`; None for the mode's default.
         symbols: (address, size in bytes, name) of what the records may point to.
+        lines: (address, file, line number) of the drivers' code; line 0 where a run of code ends.
         accounting: the host's counts of interrupts, where it kept any.
         quiet: the trace is a part that begins with the machine at rest; None where it begins with the machine itself.
         notes: what the collector wants a reader to know.
@@ -63,6 +64,7 @@ class TraceMeta:
     horizon: int | None = None
     skew_ns: float | None = None
     symbols: tuple[tuple[int, int, str], ...] = ()
+    lines: tuple[tuple[int, str, int], ...] = ()
     accounting: Accounting | None = None
     quiet: QuietStart | None = None
     notes: tuple[str, ...] = field(default=())
@@ -112,6 +114,7 @@ class TraceMeta:
             "horizon": self.horizon,
             "skew_ns": self.skew_ns,
             "symbols": [list(symbol) for symbol in self.symbols],
+            "lines": [list(line) for line in self.lines],
             "accounting": None if self.accounting is None else self.accounting.to_json(),
             "quiet": None if self.quiet is None else self.quiet.to_json(),
             "notes": list(self.notes),
@@ -139,6 +142,7 @@ class TraceMeta:
             horizon=data["horizon"],
             skew_ns=data["skew_ns"],
             symbols=tuple((int(a), int(size), str(name)) for a, size, name in data["symbols"]),
+            lines=tuple((int(a), str(file), int(line)) for a, file, line in data.get("lines", ())),
             accounting=None if data["accounting"] is None else Accounting.from_json(data["accounting"]),
             quiet=QuietStart.from_json(data["quiet"]) if data.get("quiet") else None,
             notes=tuple(data["notes"]),

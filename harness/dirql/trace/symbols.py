@@ -12,10 +12,14 @@ class SymbolTable:
 
     Args:
         symbols: (address, size in bytes, name) of each, in any order; the name may be `module!function`.
+        lines: (address, file, line number) of drivers' code, in any order; line 0 where a run of code ends.
     """
 
-    def __init__(self, symbols: Iterable[tuple[int, int, str]] = ()) -> None:
+    def __init__(
+        self, symbols: Iterable[tuple[int, int, str]] = (), lines: Iterable[tuple[int, str, int]] = ()
+    ) -> None:
         self._symbols = sorted(symbols)
+        self._lines = sorted(lines, key=lambda line: (line[0], line[2] != 0))
         self._starts = [symbol[0] for symbol in self._symbols]
 
     def __len__(self) -> int:
@@ -39,3 +43,13 @@ class SymbolTable:
             return f"{address:#x}"
         name, offset = found
         return f"{name}+{offset:#x}" if offset else name
+
+    def where(self, address: int) -> str:
+        """Return `function+0x12 (file:line)`, or as much of it as is known, of a routine or of a return address."""
+        found = self.find(address)
+        name = self.name(address)
+        call = address if found is not None and found[1] == 0 else address - 1
+        at = bisect.bisect_right(self._lines, (call, "\U0010ffff", 0)) - 1
+        if found is None or at < 0 or self._lines[at][2] == 0:
+            return name
+        return f"{name} ({self._lines[at][1]}:{self._lines[at][2]})"
