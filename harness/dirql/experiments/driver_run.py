@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Anybody's driver at work: loaded, started on a device, interrupted and asked from all CPUs, unloaded, its trace judged."""
+"""Anybody's driver at work: loaded, started on a device, interrupted, asked from all CPUs, unloaded, its trace judged."""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dirql.devices.ivshmem import DEVICE_ID, PEER_ID, VENDOR_ID, Doorbell
-from dirql.driver import DEFAULT_TIMEOUT
-from dirql.errors import DirqlError, GuestRequestError, RequestError, UsageError
+from dirql.errors import GuestRequestError, RequestError, UsageError
 from dirql.experiments.driver_load import DriverLoad, LoadParameters
 from dirql.experiments.series import config_json, qemu_version
 from dirql.guest import artifacts
@@ -21,7 +19,7 @@ from dirql.trace.oracle import Status, Verdict, judge
 from dirql.trace.stats import TraceStats, statistics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from dirql.config import MachineConfig
     from dirql.driver import Driver
@@ -38,14 +36,14 @@ _NOT_FOUND = (0xC000_0034, 0xC000_003A)
 
 @dataclass(frozen=True)
 class DriverRunParameters:
-    """What to do with which driver.
+    r"""What to do with which driver.
 
     Attributes:
         driver: a `.sys` file, or the name of one that was built here.
         device: `doorbell`, `edu`, `none`, or VENDOR:DEVICE of a PCI function in hexadecimal.
         vectors: of the doorbell.
         values: of the registry key `Parameters` of the driver.
-        name: that its device is opened by; None: `\\\\.\\` and the file's name without `.sys`.
+        name: that its device is opened by; None: `\\.\` and the file's name without `.sys`.
         load: interrupts and requests.
     """
 
@@ -156,8 +154,10 @@ class DriverRunResult:
         lines = [
             f"requests: sent {requests['sent']:,}; ended: {ended}",
             f"interrupts: sent {interrupts['sent']:,}; ISR runs {interrupts['isr']:,}, DPC runs {interrupts['dpc']:,}",
-            f"mode {data['mode']}, {data['cpus']} CPUs, seed {data['seed']}: {data['seconds']:.3g} s; "
-            f"trace records {data['trace_records']:,}, lost {data['trace_lost']:,}",
+            (
+                f"mode {data['mode']}, {data['cpus']} CPUs, seed {data['seed']}: {data['seconds']:.3g} s; "
+                f"trace records {data['trace_records']:,}, lost {data['trace_lost']:,}"
+            ),
             *(f"note: {note}" for note in self.notes),
         ]
         if requests["unfinished"]:

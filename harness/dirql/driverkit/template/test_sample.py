@@ -6,21 +6,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from dirql.handles import FILE_DEVICE_UNKNOWN, FILE_READ_ACCESS, ctl_code
 
 from dirql.devices.ivshmem import DEVICE_ID, VENDOR_ID, Doorbell
 from dirql.driverkit.build import build
 from dirql.errors import RequestCancelled, RequestError
+from dirql.handles import FILE_DEVICE_UNKNOWN, FILE_READ_ACCESS, ctl_code
 from dirql.recording import Recording
 from dirql.trace.oracle import Status, judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dirql import Driver, Machine
     from dirql.futures import RequestFuture
     from dirql.handles import Handle
-
-    from dirql import Driver, Machine
 
 SOURCE = Path(__file__).with_name("sample.c")
 NAME = r"\\.\sample"
