@@ -55,9 +55,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--dirql-verifier",
-        choices=("on", "off", "both"),
+        choices=("on", "off", "both", "alternate"),
         default="both",
-        help="the guest's verifier while a case on the guest runs (default: both)",
+        help="the guest's verifier while a case on the guest runs; alternate: on for each machine, off for every other "
+        "(default: both)",
     )
     group.addoption("--dirql-boot", choices=("rom", "bios"), default="rom", help="firmware (default: rom)")
     group.addoption(

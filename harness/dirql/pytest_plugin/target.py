@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dirql.target.table import TargetConfig
 
 _POOL = pytest.StashKey["RunnerPool"]()
-_VERIFIER = {"on": (True,), "off": (False,), "both": (True, False)}
+_VERIFIER = {"on": (True,), "off": (False,), "both": (True, False), "alternate": (True, False)}
 
 
 def collect(path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -55,6 +55,7 @@ class TargetFile(pytest.File):
             "cpus": option("--dirql-cpus") or CPUS,
             "modes": option("--dirql-mode") or MODES,
             "verifier": _VERIFIER[option("--dirql-verifier")],
+            "alternate": option("--dirql-verifier") == "alternate",
         }
         try:
             cases = read_cases(self.path)

@@ -107,6 +107,8 @@ def expand(
     cpus: Iterable[int] = CPUS,
     modes: Iterable[str] = MODES,
     verifier: Iterable[bool] = (True, False),
+    *,
+    alternate: bool = False,
 ) -> list[TargetConfig]:
     """Return the machines that a case runs on, in the order of the table.
 
@@ -115,12 +117,17 @@ def expand(
         cpus: numbers of CPUs to choose from.
         modes: modes to choose from.
         verifier: states of the verifier to choose from.
+        alternate: where a case needs neither state, the runs with the verifier off are every other one of CPUs x modes,
+            like the black fields of a chess-board: each number of CPUs and each mode still has some.
     """
     needs = case.needs
     counts = [count for count in cpus if count >= needs.smp and (not needs.cpus or count in needs.cpus)]
     ways = [mode for mode in modes if needs.mode in (None, mode)]
     states = [state for state in verifier if needs.verifier in (None, state)]
-    rows = product(counts, ways, states, needs.placement, needs.routing)
+    rows: Iterable[tuple[object, ...]] = product(counts, ways, states, needs.placement, needs.routing)
+    if alternate and needs.verifier is None:
+        black = {(count, mode) for i, count in enumerate(counts) for j, mode in enumerate(ways) if (i + j) % 2 == 0}
+        rows = (row for row in rows if row[2] or (row[0], row[1]) in black)
     usual = TargetConfig(
         clock=needs.clock,
         watchdog=needs.watchdog,

@@ -21,7 +21,9 @@ def case(clauses: str, needs: str = "") -> Case:
 def test_the_list_is_whole_and_in_order() -> None:
     names = [entry.id for entry in clause_list()]
     assert len(names) == len(set(names))
-    assert sections() == ("0b", "1", "2", "3", "4", "5", "6", "7", "8", "9", "IPI", "MEM", "OBJ", "RTL", "SEH", "DMA", "10")
+    spec = ("0b", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10")
+    assert tuple(section for section in sections() if section in spec) == spec  # our own lie between
+    assert sections()[-1] == "10"
     for prefix, count in {
         "SYS": 14, "IRQL": 10, "SPIN": 19, "QSL": 8, "RW": 5, "DPC": 19, "INT": 12, "SYN": 6, "IRP": 9, "TMR": 9
     }.items():  # fmt: skip
@@ -33,8 +35,8 @@ def test_the_list_is_whole_and_in_order() -> None:
 def test_rows_that_wait_for_later_are_shown_when_asked_for_or_proven() -> None:
     shown = {row.entry.id for row in clause_rows([])}
     assert {"SPIN-1", "IPI-1", "0xC4/0x30"} <= shown
-    assert not {"SYS-12", "0x101"} & shown
-    assert "0x101" in {row.entry.id for row in clause_rows([case("SPIN-1", "bugcheck=0x101")])}
+    assert "0x101" not in shown
+    assert "0x101" in {row.entry.id for row in clause_rows([case("MINE-1", "bugcheck=0x101")])}
     whole = [row.entry.id for row in clause_rows([case("IRP-6 MINE-1")], ["8"])]
     assert whole == [f"IRP-{number}" for number in range(1, 10)]
 

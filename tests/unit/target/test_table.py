@@ -38,6 +38,18 @@ def test_needs_choose_from_the_table(needs: str, found: list[str]) -> None:
     assert sorted(ids(needs, verifier=(True,))) == sorted(found)
 
 
+def test_alternate_machines_leave_no_count_and_no_mode_without_the_verifier_off() -> None:
+    off = [name for name in ids("", alternate=True) if name.endswith("verifier-off")]
+    assert sorted(off) == [
+        "cpus1-mt-verifier-off",
+        "cpus2-icount-verifier-off",
+        "cpus4-mt-verifier-off",
+        "cpus8-icount-verifier-off",
+    ]
+    assert len(ids("", alternate=True)) == 4 * 2 + 4
+    assert ids("verifier=off", alternate=True) == ids("verifier=off")
+
+
 def test_only_what_is_not_as_usual_is_named() -> None:
     one = {"cpus": (2,), "modes": ("mt",)}
     assert ids("verifier=off", **one) == ["cpus2-mt-verifier-off"]
