@@ -19,6 +19,9 @@ static NTSTATUS FatDirectorySector(const FAT_VOLUME *volume, const FAT_NODE *dir
         *sector = volume->RootSector + number;
         return index < volume->RootEntries ? STATUS_SUCCESS : STATUS_NO_MORE_FILES;
     }
+    if (!FatIsCluster(volume, cluster)) {
+        return STATUS_FILE_CORRUPT_ERROR;
+    }
     for (ULONG skip = number / volume->ClusterSectors; skip != 0; skip--) {
         NTSTATUS status = FatNextCluster(volume, cluster, &cluster);
         if (!NT_SUCCESS(status)) {

@@ -79,6 +79,7 @@ NTSTATUS FatMount(PFAT_EXTENSION extension, PFAT_VOLUME *volume); /* the one tha
 NTSTATUS FatVerify(PFAT_EXTENSION extension,
                    const FAT_VOLUME *volume); /* STATUS_WRONG_VOLUME: another is in the drive */
 VOID FatDereferenceVolume(PFAT_VOLUME volume);
+BOOLEAN FatIsCluster(const FAT_VOLUME *volume, ULONG cluster);
 /* The cluster after this one; 0 at the end. STATUS_FILE_CORRUPT_ERROR: it is none that a file can have. */
 NTSTATUS FatNextCluster(const FAT_VOLUME *volume, ULONG cluster, ULONG *next);
 NTSTATUS FatCheckChain(const FAT_VOLUME *volume, ULONG cluster, ULONG *clusters); /* how many there are, to the end */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * IRP_MN_QUERY_DIRECTORY: what is in a directory, in the order of its entries, from where the last request ended; all of them, with
- * no pattern. FileNamesInformation and FileDirectoryInformation.
+ * IRP_MN_QUERY_DIRECTORY: what is in a directory, in the order of its entries, from where the last request ended; all of them: of
+ * patterns only "*" is known. FileNamesInformation and FileDirectoryInformation.
  */
 #include "fat12.h"
 
@@ -27,6 +27,10 @@ static ULONG FatWriteEntry(FILE_INFORMATION_CLASS kind, PUCHAR at, ULONG room, c
         information->EndOfFile.QuadPart = node->Bytes;
     }
     return header + bytes;
+}
+
+static BOOLEAN FatIsEverything(PCUNICODE_STRING pattern) {
+    return pattern == NULL || pattern->Length == 0 || (pattern->Length == sizeof(WCHAR) && pattern->Buffer[0] == '*');
 }
 
 /* ListingMutex is not held: it would hold back the drive's completions. `index` is where to begin, and to go on. */
@@ -72,6 +76,9 @@ NTSTATUS FatQueryDirectory(PFAT_EXTENSION extension, PIRP irp, ULONG_PTR *inform
     }
     if (kind != FileNamesInformation && kind != FileDirectoryInformation) {
         return STATUS_INVALID_INFO_CLASS;
+    }
+    if (!FatIsEverything((PCUNICODE_STRING)location->Parameters.QueryDirectory.FileName)) {
+        return STATUS_NOT_SUPPORTED;
     }
     PUCHAR to = MmGetSystemAddressForMdlSafe(irp->MdlAddress, NormalPagePriority);
     NTSTATUS status = to == NULL ? STATUS_INSUFFICIENT_RESOURCES : FatVerify(extension, file->Volume);

@@ -156,7 +156,7 @@ NTSTATUS FatVerify(PFAT_EXTENSION extension, const FAT_VOLUME *volume) {
     return NT_SUCCESS(status) && change != volume->Change ? STATUS_WRONG_VOLUME : status;
 }
 
-static BOOLEAN FatIsCluster(const FAT_VOLUME *volume, ULONG cluster) {
+BOOLEAN FatIsCluster(const FAT_VOLUME *volume, ULONG cluster) {
     return cluster >= FAT_FIRST && cluster - FAT_FIRST < volume->Clusters;
 }
 
@@ -166,8 +166,8 @@ NTSTATUS FatNextCluster(const FAT_VOLUME *volume, ULONG cluster, ULONG *next) {
     }
     ULONG pair = FatWord(volume->Table + cluster * 3 / 2);
     ULONG entry = cluster % 2 != 0 ? pair >> 4 : pair & 0xfffu;
-    *next = entry >= FAT_END_OF_CHAIN ? 0 : entry;
-    return *next == 0 || FatIsCluster(volume, *next) ? STATUS_SUCCESS : STATUS_FILE_CORRUPT_ERROR;
+    *next = entry >= FAT_END_OF_CHAIN ? 0 : entry; /* an entry of 0 is a free cluster's, and ends no chain */
+    return entry >= FAT_END_OF_CHAIN || FatIsCluster(volume, entry) ? STATUS_SUCCESS : STATUS_FILE_CORRUPT_ERROR;
 }
 
 /* A chain with more clusters than the volume has goes round in a circle. */

@@ -8,13 +8,10 @@
 
 #include <ntddk.h>
 
+#include <ddkinterrupts.h>
 #include <ntdddisk.h>
 
 #include "controller.h"
-
-/* For legacy drivers; these headers have it only where the compiler is another. */
-NTHALAPI ULONG NTAPI HalGetInterruptVector(INTERFACE_TYPE InterfaceType, ULONG BusNumber, ULONG BusInterruptLevel,
-                                           ULONG BusInterruptVector, PKIRQL Irql, PKAFFINITY Affinity);
 
 #define FLOPPY_TAG              'polF'
 #define FLOPPY_SECTOR           512u

@@ -27,7 +27,7 @@
  *     named=WORD,...    the report of that bugcheck holds these words: a lock, a function, a file
  *     oracle=CLAUSE,... the oracle must find these clauses kept on its trace, with evidence
  *     violates=CLAUSE,... the oracle must find these clauses violated; any other violation fails the case, as always
- *     device=edu        QEMU's edu device is there
+ *     device=edu        QEMU's edu device is there; device=floppy: the floppy controller with a medium
  *     limit=SECONDS     of real time, instead of 60
  */
 #pragma once

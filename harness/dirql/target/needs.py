@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 MODES = ("mt", "icount")
 PLACEMENTS = ("routine", "first-available", "current")
 ROUTINGS = ("symmetric", "asymmetric")
-DEVICES = ("edu",)
+DEVICES = ("edu", "floppy")
 DEFAULT_LIMIT = 60.0
 """Seconds of real time that a case may take."""
 
@@ -68,7 +68,7 @@ class Needs:
         threaded: whether threaded DPCs run in a thread.
         trim: whether the verifier puts pageable memory out at each raise to DISPATCH_LEVEL.
         hold: whether a spin lock that is held for too long (icount) is a bugcheck.
-        devices: devices of QEMU's that must be there.
+        devices: devices of QEMU's that must be there; a floppy's drive has a medium of zeros at each boot.
         limit: seconds of real time.
     """
 

@@ -149,7 +149,7 @@ class CaseRunner:
         if self._folder is not None:
             folder = self._folder / f"{os.getpid()}-{config.id}-{self.boots}"
             folder.mkdir(parents=True, exist_ok=True)
-        self._machine = Machine(config.machine_config(self._kernel), folder=folder)
+        self._machine = Machine(config.machine_config(self._kernel), devices=config.served_devices(), folder=folder)
         self._trace, self._config = CaseTrace(self._machine), config
 
     def _reset(self, machine: Machine, config: TargetConfig) -> None:

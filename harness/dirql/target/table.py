@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING
 
+from dirql.devices.floppy import FLOPPY_BYTES, Floppy
 from dirql.target.needs import PLACEMENTS, ROUTINGS
 
 if TYPE_CHECKING:
@@ -14,10 +15,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dirql.config import MachineConfig
+    from dirql.qemu.attach import PciDevice
     from dirql.target.cases import Case
 
 CPUS = (1, 2, 4, 8)
 MODES = ("mt", "icount")
+FLOPPY = "floppy"
+"""The device of a case's needs that is more than one of QEMU's."""
 TRACE_RECORDS = 1 << 16
 """Records in a CPU's ring: more than a case makes before its rings are emptied for the first time."""
 
@@ -68,6 +72,10 @@ class TargetConfig:
         """What it takes another QEMU to change; a reset changes the rest."""
         return (self.mode, self.cpus, self.devices)
 
+    def served_devices(self) -> tuple[PciDevice, ...]:
+        """Return those of its devices that Python serves, new."""
+        return tuple(Floppy(bytes(FLOPPY_BYTES)) for device in self.devices if device == FLOPPY)
+
     @property
     def order(self) -> tuple[object, ...]:
         """What to sort by, so that each machine is booted once, the usual ones first."""
@@ -83,7 +91,8 @@ class TargetConfig:
         """
         from dirql.config import MachineConfig
 
-        extra = tuple(argument for device in self.devices for argument in ("-device", device))
+        plain = [device for device in self.devices if device != FLOPPY]
+        extra = tuple(argument for device in plain for argument in ("-device", device))
         return MachineConfig(
             cpus=self.cpus,
             mode=self.mode,  # type: ignore[arg-type]
