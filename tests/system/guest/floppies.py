@@ -31,15 +31,18 @@ def pieces(first: int, size: int, step: int) -> list[tuple[int, int]]:
 
 
 def read_all(handle: Handle, cpus: int, parts: list[tuple[int, int]]) -> bytes:
-    """Read parts, all of them in flight, from all CPUs in turn."""
-    futures = [handle.read_async(size, at, cpu=number % cpus) for number, (at, size) in enumerate(parts)]
+    """Read parts, all of them in flight, from all CPUs and at each IRQL that a dispatch routine may have, in turn."""
+    futures = [
+        handle.read_async(size, at, cpu=number % cpus, irql=number % 3) for number, (at, size) in enumerate(parts)
+    ]
     return b"".join(future.result() for future in futures)
 
 
 def write_all(handle: Handle, cpus: int, parts: list[tuple[int, int]], data: bytes) -> None:
-    """Write parts of a whole medium's data, all of them in flight, from all CPUs in turn."""
+    """Write parts of a whole medium's data. As `read_all`."""
     futures = [
-        handle.write_async(data[at : at + size], at, cpu=number % cpus) for number, (at, size) in enumerate(parts)
+        handle.write_async(data[at : at + size], at, cpu=number % cpus, irql=number % 3)
+        for number, (at, size) in enumerate(parts)
     ]
     assert [future.result() for future in futures] == [size for _, size in parts]
 

@@ -68,14 +68,16 @@ def size_of(handle: Handle) -> int:
 
 
 def read_back(driver: Driver, cpus: int, image: DosImage, names: list[str], step: int) -> None:
-    """Read files in pieces, all pieces of all files in flight, from all CPUs in turn."""
+    """Read files in pieces, all of them in flight, from all CPUs and at PASSIVE to DISPATCH_LEVEL in turn."""
     handles = [driver.open(f"\\Device\\Fat12\\{name}", cpu=at % cpus) for at, name in enumerate(names)]
     futures = []
     for number, (name, handle) in enumerate(zip(names, handles, strict=True)):
         size = len(image.files[name])
         assert size_of(handle) == size
         for at in range(0, size, step):
-            futures.append((name, at, handle.read_async(step, at, cpu=(number + at // step) % cpus)))
+            futures.append(
+                (name, at, handle.read_async(step, at, cpu=(number + at // step) % cpus, irql=at // step % 3))
+            )
     found = dict.fromkeys(names, b"")
     for name, at, future in futures:
         assert len(found[name]) == at
