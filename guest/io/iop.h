@@ -95,7 +95,8 @@ NTSTATUS IopStartIsaDevice(ULONG64 image_base, const IOP_ISA *isa, ULONG64 *loca
 NTSTATUS IopStopDevice(ULONG location, ULONG64 *answer);
 NTSTATUS IopRemoveDevice(ULONG location, ULONG64 *answer);
 NTSTATUS IopSurpriseRemoveDevice(ULONG location);
-VOID IopRemoveDevices(PDRIVER_OBJECT driver); /* IRP_MN_REMOVE_DEVICE to each device that the driver serves */
+VOID IopReadDeviceState(PDEVICE_OBJECT device); /* IRP_MN_QUERY_PNP_DEVICE_STATE, and what follows */
+VOID IopRemoveDevices(PDRIVER_OBJECT driver);   /* IRP_MN_REMOVE_DEVICE to each device that the driver serves */
 
 /* To the top of the device's stack; *information, where given, is the IRP's, before and after. */
 NTSTATUS IopSendPnp(PDEVICE_OBJECT pdo, const IO_STACK_LOCATION *what, ULONG_PTR *information);

@@ -3,7 +3,6 @@
  * The part of a Plug and Play manager that a function driver meets: AddDevice, then the PnP IRPs that start, stop and remove a device,
  * each sent to the top of its stack and waited for. PASSIVE_LEVEL; one device at a time changes its state.
  */
-#include "../include/mutant.h"
 #include "iop.h"
 
 static KEVENT IopPnpLock; /* synchronization: APCs go on, whoever completes one of the IRPs may need them */
@@ -197,10 +196,9 @@ static NTSTATUS IopFindStarted(ULONG location, PDEVICE_OBJECT *device) {
 /* A query, and what takes it back where somebody says no. */
 static NTSTATUS IopAsk(PDEVICE_OBJECT device, UCHAR query, UCHAR cancel) {
     NTSTATUS status = IopSendMinor(device, query);
-    if (NT_SUCCESS(status) || MUTANT(PnpNoIsYes, "PNP-2", "a device is stopped although its driver refused")) {
-        return STATUS_SUCCESS;
+    if (!NT_SUCCESS(status)) {
+        IopSendMinor(device, cancel);
     }
-    IopSendMinor(device, cancel);
     return status;
 }
 
@@ -257,6 +255,21 @@ NTSTATUS IopSurpriseRemoveDevice(ULONG location) {
     }
     IopUnlockPnp();
     return status;
+}
+
+/* A device that its drivers say has failed, or is to be gone, goes as one that was pulled out does, and then is removed. */
+VOID IopReadDeviceState(PDEVICE_OBJECT device) {
+    IO_STACK_LOCATION what = {.MinorFunction = IRP_MN_QUERY_PNP_DEVICE_STATE};
+    ULONG_PTR state = 0;
+    IopLockPnp();
+    IOP_PDO *pdo = IopPdoOf(device);
+    if (pdo->Driver != NULL && pdo->State == IopStarted && NT_SUCCESS(IopSendPnp(device, &what, &state)) &&
+        (state & (PNP_DEVICE_FAILED | PNP_DEVICE_REMOVED)) != 0) {
+        IopSendMinor(device, IRP_MN_SURPRISE_REMOVAL);
+        IopTakeInterruptsBack(pdo, "gone");
+        IopSendRemove(device);
+    }
+    IopUnlockPnp();
 }
 
 VOID IopRemoveDevices(PDRIVER_OBJECT driver) {

@@ -142,9 +142,11 @@ PIO_RESOURCE_REQUIREMENTS_LIST IopBuildRequirements(const IOP_PDO *pdo) {
         list->InterfaceType = fixed->List[0].InterfaceType;
         list->SlotNumber = (pdo->Location >> 3 & 0x1fu) | (pdo->Location & 7u) << 5;
         list->AlternativeLists = 1;
-        list->List[0].Version = 1;
-        list->List[0].Revision = 1;
-        PIO_RESOURCE_DESCRIPTOR next = list->List[0].Descriptors;
+        PIO_RESOURCE_LIST wishes =
+            &list->List[0]; /* a pointer: the compiler takes List[0].Descriptors for one element */
+        wishes->Version = 1;
+        wishes->Revision = 1;
+        PIO_RESOURCE_DESCRIPTOR next = wishes->Descriptors;
         for (ULONG i = 0; i < partial->Count; i++, next++) {
             const CM_PARTIAL_RESOURCE_DESCRIPTOR *each = &partial->PartialDescriptors[i];
             next->Type = each->Type;
@@ -179,7 +181,7 @@ PIO_RESOURCE_REQUIREMENTS_LIST IopBuildRequirements(const IOP_PDO *pdo) {
             next->u.Interrupt.MaximumVector = next->u.Interrupt.MinimumVector;
             next++;
         }
-        list->List[0].Count = (ULONG)(next - list->List[0].Descriptors);
+        wishes->Count = partial->Count + (messages != 0) + (pdo->Pin != BOOT_NO_PIN);
     }
     ExFreePoolWithTag(fixed, POOL_TAG_RESOURCES);
     return list;

@@ -78,6 +78,9 @@
     X(PoStartNextPowerIrp, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                             \
     X(PoSetPowerState, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                                 \
     X(PoRequestPowerIrp, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                               \
+    X(IoGetDeviceProperty, RULE_IO_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                               \
+    X(IoInvalidateDeviceState, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                         \
+    X(IoWMIRegistrationControl, RULE_IO_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                          \
     X(IoCreateDevice, RULE_IO_PASSIVE, PASSIVE_LEVEL, APC_LEVEL, 0, 0)                                        \
     X(IoDeleteDevice, RULE_IO_PASSIVE, PASSIVE_LEVEL, APC_LEVEL, 0, 0)                                        \
     X(IoCreateSymbolicLink, RULE_IO_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                              \

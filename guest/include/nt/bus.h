@@ -30,4 +30,18 @@ NTSTATUS NTAPI HalAssignSlotResources(PUNICODE_STRING RegistryPath, PUNICODE_STR
                                       PDRIVER_OBJECT DriverObject, PDEVICE_OBJECT DeviceObject, INTERFACE_TYPE BusType,
                                       ULONG BusNumber, ULONG SlotNumber, PCM_RESOURCE_LIST *AllocatedResources);
 
+/*
+ * PASSIVE_LEVEL. STATUS_INVALID_DEVICE_REQUEST: not the bottom of a device's stack. STATUS_BUFFER_TOO_SMALL: *ResultLength says
+ * what it takes. STATUS_OBJECT_NAME_NOT_FOUND: a property that only an installation would have written.
+ */
+NTSTATUS NTAPI IoGetDeviceProperty(PDEVICE_OBJECT DeviceObject, DEVICE_REGISTRY_PROPERTY DeviceProperty,
+                                   ULONG BufferLength, PVOID PropertyBuffer, PULONG ResultLength);
+/*
+ * IRQL <= DISPATCH_LEVEL. The device's stack is asked by IRP_MN_QUERY_PNP_DEVICE_STATE soon, in a worker thread; a started device that has
+ * failed or is to be removed gets IRP_MN_SURPRISE_REMOVAL and IRP_MN_REMOVE_DEVICE.
+ */
+VOID NTAPI IoInvalidateDeviceState(PDEVICE_OBJECT PhysicalDeviceObject);
+/* PASSIVE_LEVEL. Accepted: nobody asks by WMI. */
+NTSTATUS NTAPI IoWMIRegistrationControl(PDEVICE_OBJECT DeviceObject, ULONG Action);
+
 /* NOLINTEND(readability-redundant-declaration) */
