@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import random
 import struct
 from typing import TYPE_CHECKING
 
 import pytest
 
-from dirql import Driver, Handle, Machine, ctl_code, wait_any
+from dirql import Driver, Handle, Machine, RequestFuture, ctl_code, wait_any
 from dirql.errors import (
     GuestBugCheck,
     GuestError,
@@ -218,6 +219,28 @@ def test_many_in_flight_from_several_cpus(driver: Driver, echo: Handle) -> None:
         ]
     assert [future.result() for future in futures] == [turned(at.to_bytes(4, "little")) for at in range(200)]
     assert driver.machine.irps() == ()
+
+
+def test_cancels_that_race_with_ends(driver: Driver, echo: Handle) -> None:
+    chance = random.Random(8)
+    before = driver.machine.inventory()
+    flying: list[RequestFuture[bytes]] = []
+    ended = 0
+    for begun in range(1000):
+        how = chance.choice((ECHO, DPC, WORK, HOLD, HOLD))
+        flying.append(echo.ioctl_async(how, b"data", 4, cpu=begun % CPUS, irql=chance.randrange(3)))
+        for future in chance.sample(flying, len(flying) // 4):
+            future.cancel()
+        for future in [future for future in flying if future.done()]:
+            outcome = future.outcome()
+            assert outcome.status in (0, 0xC0000120)
+            assert outcome.status or outcome.data == turned(b"data")
+            flying.remove(future)
+            ended += 1
+    echo.cancel()
+    assert {future.outcome().status for future in flying} <= {0, 0xC0000120}
+    assert ended > 500
+    assert driver.machine.inventory().difference(before) == {}
 
 
 def test_more_than_there_is_room_for(driver: Driver, echo: Handle) -> None:
