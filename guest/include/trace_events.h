@@ -85,7 +85,8 @@ typedef enum _TRACE_EVENT {
     TraceStartIoEnter = 66, /* device; IRP. DISPATCH_LEVEL, its StartIo routine is about to run */
     TraceStartIoExit = 67,  /* device; StartIo routine */
     TraceIrpCancel = 68,    /* IRP; its Cancel routine, which is about to run, or 0: it had none */
-    TraceStartIoNext = 69,  /* device; the IRP that is its next, or 0: its queue was empty, it is not busy any more.
-                               IoStartNextPacket: StartIo is about to run */
+    TraceStartIoNext =
+        69, /* device; the IRP that its device queue gave, or 0: empty, not busy any more. IoStartNextPacket,
+                               or a driver's own KeRemoveDeviceQueue; the queue's lock held */
     TraceEventCount
 } TRACE_EVENT;

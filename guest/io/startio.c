@@ -33,7 +33,6 @@ static PIRP IopTakeNextPacket(PDEVICE_OBJECT device, const IOP_NEXT_PACKET *next
             IopExchangeCancelRoutine(irp, NULL);
         }
     }
-    trace(TraceStartIoNext, (ULONG64)device, (ULONG64)irp);
     if (next->Cancelable) {
         KiReleaseSpinLock(&IopCancelLock, caller);
     }

@@ -90,6 +90,9 @@ static PKDEVICE_QUEUE_ENTRY KiRemoveDeviceQueue(PKDEVICE_QUEUE queue, ULONG key,
         RemoveEntryList(&entry->DeviceListEntry);
         entry->Inserted = FALSE;
     }
+    /* Of a queue that is no device object's the names mean nothing, and nobody asks for them. */
+    trace(TraceStartIoNext, (ULONG64)CONTAINING_RECORD(queue, DEVICE_OBJECT, DeviceQueue),
+          entry != NULL ? (ULONG64)CONTAINING_RECORD(entry, IRP, Tail.Overlay.DeviceQueueEntry) : 0);
     KiUnlockDeviceQueue(queue, irql, caller);
     return entry;
 }

@@ -4,8 +4,8 @@
 Evidence for IRP-8: a completion after an IRP's completion routines were all through, or more completions than calls and
 stack locations (each level completes it once at most: what a completion routine held back is completed by its own
 driver); a cancel routine that IoCancelIrp took twice, or took though nobody has anything left to complete. For IRP-3:
-two StartIo calls of a device between which no IoStartNextPacket can have been. Where records of two CPUs decide, they
-must be farther apart than the clocks' skew.
+two StartIo calls of a device between which its queue cannot have given the next packet or run empty. Where records of
+two CPUs decide, they must be farther apart than the clocks' skew.
 """
 
 from __future__ import annotations
