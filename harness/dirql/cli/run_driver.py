@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import click
 
 from dirql.cli.experiment import keep_folder, progress_line
 from dirql.cli.options import config_from, machine_options
+from dirql.errors import DirqlError, GuestError
 
 EXIT_FAILED = 1
+_SHOWN = 5
 
 
 @click.command("run-driver", short_help="Your driver at work: interrupts, requests, the judged trace.")
@@ -57,8 +60,13 @@ def run_driver(driver: str, out: Path | None, as_json: bool, no_export: bool, dr
         print_command(*machine_for(config, parameters))
         return 0
     total = parameters.load.interrupts + parameters.load.requests
-    with keep_folder(NAME, out) as folder, progress_line("interrupts, requests", total, quiet=as_json) as progress:
-        result = run_driver(config, parameters, folder, progress)
+    with keep_folder(NAME, out) as folder:
+        try:
+            with progress_line("interrupts, requests", total, quiet=as_json) as progress:
+                result = run_driver(config, parameters, folder, progress)
+        except GuestError as error:
+            _tell_failure(error, folder.path, as_json=as_json)
+            raise
     data = result.to_json()
     if as_json:
         import json
@@ -73,6 +81,30 @@ def run_driver(driver: str, out: Path | None, as_json: bool, no_export: bool, dr
 
         export(result.history, result.verdict, folder.path, Path(driver).name)
     return 0 if result.passed else EXIT_FAILED
+
+
+def _tell_failure(error: GuestError, folder: Path, *, as_json: bool) -> None:
+    """Print the rules that the trace shows broken up to the failure: that is what it came from, often enough."""
+    from dirql.trace.folder import load
+    from dirql.trace.oracle import judge
+
+    verdict = None
+    with suppress(DirqlError):
+        trace = load(folder)
+        verdict = judge(trace)
+    if as_json:
+        import json
+
+        broken = [
+            {"clause": each.clause, "text": each.text, "sites": [trace.symbols.where(site) for site in each.sites]}
+            for each in (verdict.violations if verdict else ())
+        ]
+        click.echo(json.dumps({"passed": False, "error": str(error), "violations": broken, "run_folder": str(folder)}))
+    elif verdict is not None:
+        from dirql.report.tables import print_violation, report_console
+
+        for each in verdict.violations[:_SHOWN]:
+            print_violation(report_console(), each, trace.symbols)
 
 
 def _what_to_do(driver: str, values: dict[str, Any]) -> tuple[Any, Any]:

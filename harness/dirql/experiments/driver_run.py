@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Anybody's driver at work: loaded, started on a device, interrupted, asked from all CPUs, unloaded, its trace judged."""
+"""Anybody's driver at work: loaded, started, interrupted and asked from all CPUs, unloaded, its trace judged."""
 
 from __future__ import annotations
 
