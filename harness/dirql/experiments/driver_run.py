@@ -121,7 +121,7 @@ class DriverRunResult:
             "device": self.parameters.device,
             "requests": {
                 "sent": load.sent if load else 0,
-                "ended": dict(load.ended) if load else {},
+                "ended": dict(load.ended.most_common()) if load else {},
                 "unfinished": load.unfinished if load else 0,
             },
             "interrupts": {

@@ -46,10 +46,19 @@ class SymbolTable:
 
     def where(self, address: int) -> str:
         """Return `function+0x12 (file:line)`, or as much of it as is known, of a routine or of a return address."""
-        found = self.find(address)
-        name = self.name(address)
-        call = address if found is not None and found[1] == 0 else address - 1
-        at = bisect.bisect_right(self._lines, (call, "\U0010ffff", 0)) - 1
-        if found is None or at < 0 or self._lines[at][2] == 0:
+        found, name = self.find(address), self.name(address)
+        if found is None:
+            return name
+        starts = [line for line in self._at(address) if line[2]] if found[1] == 0 else []
+        if starts:
+            return f"{name} ({starts[0][1]}:{starts[0][2]})"  # a routine: the line that it begins on
+        at = bisect.bisect_right(self._lines, (address - 1, "\U0010ffff", 0)) - 1
+        if at < 0 or self._lines[at][2] == 0:
             return name
         return f"{name} ({self._lines[at][1]}:{self._lines[at][2]})"
+
+    def _at(self, address: int) -> list[tuple[int, str, int]]:
+        """Return the lines that begin at an address, in the order of the table."""
+        first = bisect.bisect_left(self._lines, (address, "", 0))
+        last = bisect.bisect_right(self._lines, (address, "\U0010ffff", 0))
+        return self._lines[first:last]
