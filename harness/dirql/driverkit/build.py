@@ -26,6 +26,7 @@ _NOT_C = {".asm", ".cc", ".cpp", ".cxx", ".mc", ".rc", ".s"}
 _INCLUDE = re.compile(rb'^[ \t]*#[ \t]*include[ \t]*[<"](?P<name>[^>"\r\n]+)[>"]', re.MULTILINE)
 _UNDEFINED = re.compile(r"undefined reference to [`'](?:__imp_)?(?P<name>\w+)'")
 _FORCED = "annotations.h"
+_HANDLES_EXCEPTIONS = re.compile(rb"""^\s*#\s*include\s*[<"](seh|excpt)\.h[>"]""", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,11 @@ def find_sources(given: Sequence[Path]) -> DriverSources:
     return DriverSources(tuple(given), root, given[0].stem)
 
 
+def _tables(sources: DriverSources) -> tuple[str, ...]:
+    """Return the flags for unwind tables if a file handles exceptions: then all of the driver must have them."""
+    return flags("tables") if any(_HANDLES_EXCEPTIONS.search(file.read_bytes()) for file in sources.files) else ()
+
+
 def _tree(folder: Path) -> DriverSources:
     entries = sorted(path for path in folder.iterdir() if path.is_file())
     files = tuple(path for path in entries if path.suffix.lower() == ".c")
@@ -139,7 +145,7 @@ def build_driver(
             *(["-isystem", str(spelt)] if (spelt := _spelt_headers(sources, folder)) else []),
         ]
         common = [
-            *(compiler(), *flags("compile"), *flags("warn"), f"-ffile-prefix-map={sources.root.resolve()}=."),
+            *(compiler(), *flags("compile"), *_tables(sources), *flags("warn"), f"-ffile-prefix-map={sources.root.resolve()}=."),
             *own,
             *headers(),
             *("-include", _FORCED),
