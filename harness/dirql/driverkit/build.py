@@ -145,7 +145,13 @@ def build_driver(
             *(["-isystem", str(spelt)] if (spelt := _spelt_headers(sources, folder)) else []),
         ]
         common = [
-            *(compiler(), *flags("compile"), *_tables(sources), *flags("warn"), f"-ffile-prefix-map={sources.root.resolve()}=."),
+            *(
+                compiler(),
+                *flags("compile"),
+                *_tables(sources),
+                *flags("warn"),
+                f"-ffile-prefix-map={sources.root.resolve()}=.",
+            ),
             *own,
             *headers(),
             *("-include", _FORCED),

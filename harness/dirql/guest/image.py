@@ -241,6 +241,15 @@ class DriverImage(Image):
             self._pe.parse_data_directories([pefile.DIRECTORY_ENTRY["IMAGE_DIRECTORY_ENTRY_EXPORT"]])
             return read_exports(self._pe)
 
+    @property
+    def has_unwind_tables(self) -> bool:
+        """Whether its routines can be left by its own tables (.pdata)."""
+        return any(part.name == "IMAGE_DIRECTORY_ENTRY_EXCEPTION" and part.Size for part in self._directories)
+
+    @property
+    def _directories(self) -> Any:  # noqa: ANN401
+        return self._pe.OPTIONAL_HEADER.DATA_DIRECTORY
+
     @cached_property
     def debug(self) -> DebugInfo:
         """Layouts and functions; without debug information the exports and sections stand for functions."""

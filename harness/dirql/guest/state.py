@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dirql.errors import CpuState, DirqlError, Fault
+from dirql.guest.image import DriverImage
 from dirql.guest.ntstatus import bugcheck_name, ntstatus_name
+from dirql.unwind.peframes import unwind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,7 +114,7 @@ class BugCheckRecord:
 
 
 def walk_stack(memory: GuestMemory, symbols: Symbolizer, rip: int, rsp: int, frame: int) -> tuple[str, ...]:
-    """Follow the chain of frame pointers; a trap frame is a link of it too.
+    """Walk up the stack: drivers that have unwind tables by those, all else by the chain of frame pointers.
 
     Args:
         memory: the guest's memory.
@@ -122,21 +124,56 @@ def walk_stack(memory: GuestMemory, symbols: Symbolizer, rip: int, rsp: int, fra
         frame: RBP.
     """
     found: list[str] = []
-    first = _frameless_return(memory, symbols, rip, rsp)
-    if first is not None:
-        found.append(symbols.where(first, returned=True))
-    while frame and frame % 8 == 0 and len(found) < _FRAMES:
+    at = _Place(rip, rsp, frame)
+    while len(found) < _FRAMES:
         try:
-            following, returned = memory.load64(frame), memory.load64(frame + 8)
+            following = _by_table(memory, symbols, at) or _by_chain(memory, symbols, at, first=not found)
         except DirqlError:
             break
-        if symbols.module(returned) is None:
+        if following is None or symbols.module(following.rip) is None:
             break
-        found.append(symbols.where(returned, returned=True))
-        if following <= frame:  # up the stack only; an interrupt's own stack may lie elsewhere, and ends the walk
-            break
-        frame = following
+        found.append(symbols.where(following.rip, returned=True))
+        at = following
     return tuple(found)
+
+
+class _Place(NamedTuple):
+    """The registers of a routine that has called another."""
+
+    rip: int
+    rsp: int
+    frame: int
+
+
+def _by_table(memory: GuestMemory, symbols: Symbolizer, at: _Place) -> _Place | None:
+    """From a routine of a driver with unwind tables to its caller; None if it is none, or needs another register."""
+    module = symbols.module(at.rip)
+    if module is None or not isinstance(module.image, DriverImage) or not module.image.has_unwind_tables:
+        return None
+    known = {"rsp": at.rsp, "rbp": at.frame}
+    try:
+        caller = unwind(module.base, at.rip, known.__getitem__, memory.read)
+    except KeyError:
+        return None
+    if caller is None:
+        return None
+    return _Place(caller.rip, caller.rsp, memory.load64(caller.saved["rbp"]) if "rbp" in caller.saved else at.frame)
+
+
+def _by_chain(memory: GuestMemory, symbols: Symbolizer, at: _Place, *, first: bool) -> _Place | None:
+    """From a routine with a frame pointer to its caller; a trap frame is a link of the chain too."""
+    if first:
+        returned = _frameless_return(memory, symbols, at.rip, at.rsp)
+        if returned is not None:
+            return _Place(returned, at.rsp + 8, at.frame)
+    if not at.frame or at.frame % 8 or at.frame < at.rsp:  # up the stack only
+        return None
+    function = symbols.function(at.rip)
+    rsp = at.frame + 16
+    if function is not None and function[0] == "KiTrapCommon":
+        trap = memory.kernel.debug.structure("KI_TRAP_FRAME")
+        rsp = memory.load64(at.frame - trap.field("Link").offset + trap.field("Rsp").offset)
+    return _Place(memory.load64(at.frame + 8), rsp, memory.load64(at.frame))
 
 
 def _frameless_return(memory: GuestMemory, symbols: Symbolizer, rip: int, rsp: int) -> int | None:

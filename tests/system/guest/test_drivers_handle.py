@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Drivers that handle exceptions, as their users build them: mingw's own `__try1`, and frames without frame pointers."""
+"""Drivers with unwind tables, as users build them: mingw's own `__try1`, frames without frame pointers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dirql.driverkit.build import build
+from dirql.errors import GuestBugCheck
 from dirql.machine import Machine
 from tests.system.guest.building import build_driver
 
@@ -63,3 +64,42 @@ def test_frames_as_other_compilers_make_them(tmp_path: Path, options: list[str])
         for case in CASES:
             driver.run(f"target_run_{case}")
         driver.unload()
+
+
+DEEP = """
+#include <ntddk.h>
+static volatile ULONG Value;
+#define LEVEL(name, next)                                                  \\
+    DECLSPEC_NOINLINE ULONG name(ULONG depth) {                            \\
+        volatile ULONG local[40];                                          \\
+        local[depth % 40] = depth;                                         \\
+        return next(depth) + local[depth % 40];                            \\
+    }
+DECLSPEC_NOINLINE ULONG Innermost(ULONG depth) { return *(volatile ULONG *)(ULONG_PTR)depth; }
+LEVEL(Third, Innermost)
+LEVEL(Second, Third)
+LEVEL(First, Second)
+VOID NTAPI Begin(PVOID Context) { Value = First((ULONG)(ULONG_PTR)Context) + 1; }
+static VOID NTAPI Unload(PDRIVER_OBJECT DriverObject) { UNREFERENCED_PARAMETER(DriverObject); }
+DRIVER_INITIALIZE DriverEntry;
+NTSTATUS NTAPI DriverEntry(PDRIVER_OBJECT DriverObject, PUNICODE_STRING RegistryPath) {
+    UNREFERENCED_PARAMETER(RegistryPath);
+    DriverObject->DriverUnload = Unload;
+    return STATUS_SUCCESS;
+}
+"""
+
+
+@pytest.mark.parametrize("strip", [False, True], ids=["debug information", "stripped"])
+def test_a_stack_of_frames_without_frame_pointers(tmp_path: Path, *, strip: bool) -> None:
+    flags = ["-fasynchronous-unwind-tables", "-fomit-frame-pointer"]
+    names = "First\nSecond\nThird\nInnermost\nBegin"
+    image = build_driver(tmp_path, "deep", DEEP, exports=names, options=flags, strip=strip)
+    with Machine(cpus=1) as machine:
+        driver = machine.load(image)
+        with pytest.raises(GuestBugCheck) as caught:
+            driver.run("Begin", 8)
+        stack = " ".join((caught.value.cpus[0].where, *caught.value.cpus[0].stack))
+        places = [stack.index(f"deep.sys!{name}+") for name in ("Innermost", "Third", "Second", "First", "Begin")]
+        assert places == sorted(places)
+        assert stack.index("!RunThread") > places[-1]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kernel's unwind table holds what its own walker (guest/seh/cfi.c) understands, and knows every exported routine."""
+"""The kernel's unwind table holds what its own walker (guest/seh/cfi.c) knows, and has every exported routine."""
 
 from __future__ import annotations
 

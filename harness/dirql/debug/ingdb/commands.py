@@ -17,6 +17,7 @@ import gdb
 import gdb.unwinder
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 (start-up time)
+sys.path.insert(1, f"{sys.path[0]}/../../unwind")
 
 from gdb_guest import DriverUnwinder, LoadBreakpoint, Modules, describe_bugcheck, describe_cpus
 from gdb_threads import describe_threads

@@ -13,7 +13,7 @@ import re
 from typing import Any, NamedTuple
 
 import gdb
-from gdb_unwind import REGISTERS, unwind
+from peframes import REGISTERS, unwind
 
 FLAG = int.from_bytes(b"BUGCHECK", "little")
 _UNKNOWN = re.compile(r"No symbol matches")

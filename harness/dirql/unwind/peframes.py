@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a routine of a PE image to its caller, by the image's own unwind tables.
 
-gdb reads these tables only for Windows targets; here the target is a bare x86-64 machine. Runs inside gdb, but knows
-gdb only by the two functions that it is given, which read memory and registers.
+gdb reads these tables only for Windows targets; here the target is a bare x86-64 machine. Runs inside gdb too, where
+nothing but the standard library is there.
 
 Source: Microsoft's documentation "x64 exception handling": RUNTIME_FUNCTION, UNWIND_INFO, unwind procedure, and the
 forms that an epilogue may have.
@@ -162,5 +162,7 @@ def _rest_of_epilogue(code: bytes) -> list[str] | None:
             at += 1 + high
             continue
         returns = code[at] in (0xC3, 0xC2) or code[at : at + 2] in (b"\xf3\xc3", b"\xff\x25")
-        return pops if returns else None
+        # REX.W JMP: to another function.
+        leaves = code[at] & 0xF8 == 0x48 and code[at + 1] == 0xFF and code[at + 2] & 0x38 == 0x20
+        return pops if returns or leaves else None
     return None
