@@ -73,7 +73,10 @@ qemu-gdb: build venv ## boot under gdb, every CPU in it
 doctor: venv ## what dirql needs, what is here, how to get the rest
 	$(Q)$(VENV)/bin/dirql doctor
 
-.PHONY: docs build images format clean
+.PHONY: wheel docs build images format clean
+wheel: build venv ## a wheel with all that was built inside, in build/: it needs no checkout
+	$(Q)tools/wheel $(BUILD)
+
 docs: build venv ## write docs/exports.md anew: which documented routine is in, partial or out
 	$(Q)$(VENV)/bin/dirql exports --markdown > $(BUILD)/exports.md
 	$(Q)cmp -s $(BUILD)/exports.md docs/exports.md || cp $(BUILD)/exports.md docs/exports.md
