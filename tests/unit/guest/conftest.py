@@ -75,5 +75,5 @@ def elf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def sys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A PE image of the source above."""
-    arguments = ["-shared", "-nostdlib", "-Wl,-e,Area", "-Wl,--image-base,0x140000000"]
+    arguments = ["-shared", "-nostdlib", "-Wl,--subsystem,native", "-Wl,-e,Area", "-Wl,--image-base,0x140000000"]
     return _compile(tmp_path_factory.mktemp("sys"), "x86_64-w64-mingw32-gcc", *arguments)
