@@ -43,7 +43,7 @@ static NTSTATUS NTAPI IopRequestCompleted(PDEVICE_OBJECT DeviceObject, PIRP Irp,
     return STATUS_MORE_PROCESSING_REQUIRED;
 }
 
-static NTSTATUS IopFillTransfer(IOP_REQUEST *request, PDEVICE_OBJECT device, PIO_STACK_LOCATION next) {
+static NTSTATUS IopFillTransfer(const IOP_REQUEST *request, PIRP irp, PDEVICE_OBJECT device, PIO_STACK_LOCATION next) {
     BOOLEAN read = request->MajorFunction == IRP_MJ_READ;
     PVOID buffer = read ? request->Output : request->Input;
     ULONG bytes = read ? request->OutputBytes : request->InputBytes;
@@ -56,19 +56,19 @@ static NTSTATUS IopFillTransfer(IOP_REQUEST *request, PDEVICE_OBJECT device, PIO
         next->Parameters.Write.Key = request->Key;
         next->Parameters.Write.ByteOffset = request->Offset;
     }
-    return IopGiveTransfer(request->Irp, device, read, buffer, bytes, !request->Pageable);
+    return IopGiveTransfer(irp, device, read, buffer, bytes, !request->Pageable);
 }
 
-static NTSTATUS IopFillDirectoryQuery(IOP_REQUEST *request, PDEVICE_OBJECT device, PIO_STACK_LOCATION next) {
+static NTSTATUS IopFillDirectoryQuery(const IOP_REQUEST *request, PIRP irp, PDEVICE_OBJECT device,
+                                      PIO_STACK_LOCATION next) {
     next->Parameters.QueryDirectory.Length = request->OutputBytes;
     next->Parameters.QueryDirectory.FileName = request->Pattern;
     next->Parameters.QueryDirectory.FileInformationClass = (FILE_INFORMATION_CLASS)request->Code;
-    return IopGiveTransfer(request->Irp, device, TRUE, request->Output, request->OutputBytes, !request->Pageable);
+    return IopGiveTransfer(irp, device, TRUE, request->Output, request->OutputBytes, !request->Pageable);
 }
 
 /* The parameters of the request and its buffers, each function's its own. */
-static NTSTATUS IopFillRequest(IOP_REQUEST *request, PDEVICE_OBJECT device, PIO_STACK_LOCATION next) {
-    PIRP irp = request->Irp;
+static NTSTATUS IopFillRequest(const IOP_REQUEST *request, PIRP irp, PDEVICE_OBJECT device, PIO_STACK_LOCATION next) {
     switch (request->MajorFunction) {
     case IRP_MJ_CREATE: /* Input: IO_SECURITY_CONTEXT; Code: attributes */
         irp->Flags |= IRP_CREATE_OPERATION | IRP_SYNCHRONOUS_API;
@@ -79,7 +79,7 @@ static NTSTATUS IopFillRequest(IOP_REQUEST *request, PDEVICE_OBJECT device, PIO_
         return STATUS_SUCCESS;
     case IRP_MJ_READ:
     case IRP_MJ_WRITE:
-        return IopFillTransfer(request, device, next);
+        return IopFillTransfer(request, irp, device, next);
     case IRP_MJ_DEVICE_CONTROL:
     case IRP_MJ_INTERNAL_DEVICE_CONTROL:
     case IRP_MJ_FILE_SYSTEM_CONTROL:
@@ -98,7 +98,7 @@ static NTSTATUS IopFillRequest(IOP_REQUEST *request, PDEVICE_OBJECT device, PIO_
         next->Parameters.SetFile.FileInformationClass = (FILE_INFORMATION_CLASS)request->Code;
         return IopGiveSystemBuffer(irp, request->Input, request->InputBytes, NULL, 0);
     case IRP_MJ_DIRECTORY_CONTROL:
-        return IopFillDirectoryQuery(request, device, next);
+        return IopFillDirectoryQuery(request, irp, device, next);
     default: /* flush, cleanup, close, shutdown: the function says it all */
         return STATUS_SUCCESS;
     }
@@ -109,7 +109,6 @@ static NTSTATUS IopPrepareRequest(IOP_REQUEST *request, PDEVICE_OBJECT device) {
     if (irp == NULL) {
         return STATUS_INSUFFICIENT_RESOURCES;
     }
-    request->Irp = irp;
     irp->RequestorMode = KernelMode;
     irp->Tail.Overlay.Thread = (PETHREAD)KeGetCurrentThread();
     irp->Tail.Overlay.OriginalFileObject = request->File;
@@ -118,14 +117,16 @@ static NTSTATUS IopPrepareRequest(IOP_REQUEST *request, PDEVICE_OBJECT device) {
     next->MajorFunction = request->MajorFunction;
     next->MinorFunction = request->MinorFunction;
     next->FileObject = request->File;
-    NTSTATUS status = IopFillRequest(request, device, next);
+    NTSTATUS status = IopFillRequest(request, irp, device, next);
     if (!NT_SUCCESS(status)) {
         IopReleaseBuffers(irp);
-        request->Irp = NULL;
         IoFreeIrp(irp);
         return status;
     }
     IoSetCompletionRoutine(irp, IopRequestCompleted, request, TRUE, TRUE, TRUE);
+    KIRQL irql = KiAcquireLockAtHigh(&request->Lock); /* from here on it can be cancelled */
+    request->Irp = irp;
+    KiReleaseLockFromHigh(&request->Lock, irql);
     return STATUS_SUCCESS;
 }
 

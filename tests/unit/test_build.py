@@ -139,7 +139,19 @@ class TestTargets:
     def test_alone_make_lists_them(self) -> None:
         text = make(CHECKOUT, "--silent")
         listed = {line.split()[0] for line in text.splitlines() if line.startswith("  ")}
-        assert listed >= {"run", "test", "check", "bench", "soak", "qemu", "qemu-gdb", "doctor", "build", "clean", "docs"}
+        assert listed >= {
+            "run",
+            "test",
+            "check",
+            "bench",
+            "soak",
+            "qemu",
+            "qemu-gdb",
+            "doctor",
+            "build",
+            "clean",
+            "docs",
+        }
         assert text == make(CHECKOUT, "--silent", "help")
 
     def test_the_main_job_gets_its_cpus_and_mode(self) -> None:

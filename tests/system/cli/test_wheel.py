@@ -16,7 +16,18 @@ def test_a_wheel_needs_no_checkout(tmp_path: Path) -> None:
     subprocess.run([CHECKOUT / "tools" / "wheel", tmp_path], check=True, capture_output=True)
     (wheel,) = tmp_path.glob("dirql-*.whl")
     place = tmp_path / "site"
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(place), str(wheel)]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--target",
+        str(place),
+        str(wheel),
+    ]
     subprocess.run(pip, check=True, capture_output=True)
     environment = {name: value for name, value in os.environ.items() if name != "DIRQL_BUILD"}
     environment["PYTHONPATH"] = str(place)
