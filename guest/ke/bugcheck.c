@@ -113,6 +113,7 @@ VOID KiBugCheckCause(const KI_CAUSE *cause, KI_TRAP_FRAME *frame) {
     KiBugCheckData.Text = cause->Text;
     KiSaveFrame(&KiBugCheckData.Cpu[prcb->Number], frame);
     KiFreezeOthers(prcb);
+    KiCallBugCheckRoutines();
     KiTellAndEnd();
 }
 

@@ -255,6 +255,7 @@ VOID KiBugCheckFrame(ULONG code, ULONG64 p1, ULONG64 p2, ULONG64 p3, ULONG64 p4,
     __attribute__((noreturn));
 /* Called once the record is complete, before the machine ends; any IRQL, every other CPU stopped. */
 extern VOID (*KiReportBugCheck)(ULONG code);
-BOOLEAN KiIsBugChecking(VOID); /* this CPU: what it raises now is no exception for anyone */
+BOOLEAN KiIsBugChecking(VOID);     /* this CPU: what it raises now is no exception for anyone */
+VOID KiCallBugCheckRoutines(VOID); /* those that drivers registered; the others are stopped */
 VOID KiEndMachine(HOST_EXIT exit) __attribute__((noreturn));
 VOID KiFreezeProcessor(KI_TRAP_FRAME *frame); /* NMI: saves the registers and stops if a bugcheck is under way */

@@ -6,6 +6,8 @@
 
 #define PS_THREAD_TAG 'erhT' /* of thread objects in the pool */
 
+VOID PsInitializeProcess(VOID); /* boot CPU, once: the one process. Bugchecks without memory */
+
 /* PASSIVE_LEVEL. Stacks of threads that have ended are kept for new ones. 0: no memory. */
 ULONG64 PspTakeStack(VOID);
 VOID PspKeepStack(ULONG64 top); /* <= DISPATCH_LEVEL */

@@ -248,6 +248,29 @@
     X(RtlCheckRegistryKey, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                              \
     X(RtlCreateRegistryKey, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                             \
     X(RtlDeleteRegistryValue, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                           \
+    X(RtlUTF8ToUnicodeN, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                \
+    X(RtlUnicodeToUTF8N, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                \
+    X(RtlGetVersion, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                    \
+    X(RtlVerifyVersionInfo, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                             \
+    X(RtlIsNtDdiVersionAvailable, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                       \
+    X(PsGetVersion, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                     \
+    X(VerSetConditionMask, RULE_RTL_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                              \
+    X(KeSetSystemGroupAffinityThread, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                  \
+    X(KeRevertToUserGroupAffinityThread, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)               \
+    X(KeSaveFloatingPointState, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                        \
+    X(KeRestoreFloatingPointState, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                     \
+    X(KeSaveExtendedProcessorState, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                    \
+    X(KeRestoreExtendedProcessorState, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)                 \
+    X(ExReleaseRundownProtectionCacheAware, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)            \
+    X(ExReleaseRundownProtectionCacheAwareEx, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)          \
+    X(ExWaitForRundownProtectionReleaseCacheAware, RULE_EX_APC, PASSIVE_LEVEL, APC_LEVEL, 0, 0)               \
+    X(ExFreeCacheAwareRundownProtection, RULE_EX_APC, PASSIVE_LEVEL, APC_LEVEL, 0, 0)                         \
+    X(ExAllocateCacheAwareRundownProtection, RULE_KE_DISPATCH, PASSIVE_LEVEL, DISPATCH_LEVEL, 0, 0)           \
+    X(ExUuidCreate, RULE_EX_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                      \
+    X(ExSetTimerResolution, RULE_EX_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                              \
+    X(ExVerifySuite, RULE_EX_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                     \
+    X(ZwAllocateLocallyUniqueId, RULE_ZW_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                         \
+    X(MmGetSystemRoutineAddress, RULE_MM_APC, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                             \
     X(ExRaiseStatus, RULE_EX_PASSIVE, PASSIVE_LEVEL, APC_LEVEL, 0, 0)                                         \
     X(ExRaiseAccessViolation, RULE_EX_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                            \
     X(ExRaiseDatatypeMisalignment, RULE_EX_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                       \

@@ -87,4 +87,38 @@ SIZE_T NTAPI RtlCompareMemory(const VOID *Source1, const VOID *Source2, SIZE_T L
 SIZE_T NTAPI RtlCompareMemoryUlong(PVOID Source, SIZE_T Length, ULONG Pattern);
 VOID FASTCALL RtlPrefetchMemoryNonTemporal(PVOID Source, SIZE_T Length);
 
+/* UTF-8 (rtl/utf8.c). PASSIVE_LEVEL. STATUS_SOME_NOT_MAPPED: some of it was none, and is U+FFFD. Without a destination: only the size. */
+NTSTATUS NTAPI RtlUTF8ToUnicodeN(PWSTR UnicodeStringDestination, ULONG UnicodeStringMaxByteCount,
+                                 PULONG UnicodeStringActualByteCount, PCCH UTF8StringSource, ULONG UTF8StringByteCount);
+NTSTATUS NTAPI RtlUnicodeToUTF8N(PCHAR UTF8StringDestination, ULONG UTF8StringMaxByteCount,
+                                 PULONG UTF8StringActualByteCount, PCWCH UnicodeStringSource,
+                                 ULONG UnicodeStringByteCount);
+
+/*
+ * Bitmaps (rtl/bitmap.c, rtl/bitmapfind.c). Any IRQL; the map is resident at DISPATCH_LEVEL and above, and its users have their own lock.
+ * Finding goes from the hint to the end, then from the start; MAXULONG: there is no such run. Of runs the length is returned.
+ */
+VOID NTAPI RtlInitializeBitMap(PRTL_BITMAP BitMapHeader, PULONG BitMapBuffer, ULONG SizeOfBitMap);
+ULONG NTAPI RtlFindClearBits(PRTL_BITMAP BitMapHeader, ULONG NumberToFind, ULONG HintIndex);
+ULONG NTAPI RtlFindClearBitsAndSet(PRTL_BITMAP BitMapHeader, ULONG NumberToFind, ULONG HintIndex);
+ULONG NTAPI RtlFindClearRuns(PRTL_BITMAP BitMapHeader, PRTL_BITMAP_RUN RunArray, ULONG SizeOfRunArray,
+                             BOOLEAN LocateLongestRuns);
+
+/* Time (rtl/timefields.c). Any IRQL. FALSE: no such date, or before 1601; or out of the range of 32 bits of seconds. Local time is UTC. */
+VOID NTAPI RtlTimeToTimeFields(PLARGE_INTEGER Time, PTIME_FIELDS TimeFields);
+BOOLEAN NTAPI RtlTimeFieldsToTime(PTIME_FIELDS TimeFields, PLARGE_INTEGER Time);
+BOOLEAN NTAPI RtlTimeToSecondsSince1970(PLARGE_INTEGER Time, PULONG ElapsedSeconds);
+BOOLEAN NTAPI RtlTimeToSecondsSince1980(PLARGE_INTEGER Time, PULONG ElapsedSeconds);
+VOID NTAPI RtlSecondsSince1970ToTime(ULONG ElapsedSeconds, PLARGE_INTEGER Time);
+VOID NTAPI RtlSecondsSince1980ToTime(ULONG ElapsedSeconds, PLARGE_INTEGER Time);
+
+/* Which system this is (rtl/version.c): 10.0.19041, a workstation. PASSIVE_LEVEL. STATUS_REVISION_MISMATCH: a condition does not hold. */
+NTSTATUS NTAPI RtlGetVersion(PRTL_OSVERSIONINFOW lpVersionInformation);
+NTSTATUS NTAPI RtlVerifyVersionInfo(PRTL_OSVERSIONINFOEXW VersionInfo, ULONG TypeMask, ULONGLONG ConditionMask);
+BOOLEAN NTAPI PsGetVersion(PULONG MajorVersion, PULONG MinorVersion, PULONG BuildNumber, PUNICODE_STRING CSDVersion);
+ULONGLONG NTAPI VerSetConditionMask(ULONGLONG ConditionMask, ULONG TypeMask, UCHAR Condition);
+
+/* Numbers from 1 to MAXLONG - 1 that look random (rtl/random.c). Any IRQL; the seed is the caller's. */
+ULONG NTAPI RtlRandomEx(PULONG Seed); /* RtlRandom, too */
+
 /* NOLINTEND(readability-redundant-declaration) */

@@ -18,6 +18,27 @@ REGISTER_WIDTHS = ("UCHAR", "USHORT", "ULONG", "ULONG64")
 ANY_IRQL = {
     *("DbgPrint", "DbgPrintEx", "vDbgPrintEx", "vDbgPrintExWithPrefix", "KeBugCheck", "KeBugCheckEx"),
     *("DbgQueryDebugFilterState", "DbgSetDebugFilterState"),
+    *("RtlInitializeBitMap", "RtlSetBit", "RtlClearBit", "RtlSetBits", "RtlClearBits", "RtlSetAllBits"),
+    *("RtlClearAllBits", "RtlTestBit", "RtlAreBitsSet", "RtlAreBitsClear", "RtlNumberOfSetBits"),
+    *("RtlNumberOfClearBits", "RtlNumberOfSetBitsUlongPtr", "RtlFindMostSignificantBit"),
+    *("RtlFindLeastSignificantBit", "RtlFindClearBits", "RtlFindSetBits", "RtlFindClearBitsAndSet"),
+    *("RtlFindSetBitsAndClear", "RtlFindNextForwardRunClear", "RtlFindFirstRunClear", "RtlFindClearRuns"),
+    *("RtlFindLastBackwardRunClear", "RtlFindLongestRunClear"),
+    *("RtlTimeToTimeFields", "RtlTimeFieldsToTime", "RtlTimeToSecondsSince1970", "RtlTimeToSecondsSince1980"),
+    *("RtlSecondsSince1970ToTime", "RtlSecondsSince1980ToTime", "ExSystemTimeToLocalTime"),
+    *("ExLocalTimeToSystemTime", "RtlRandom", "RtlRandomEx"),
+    *("RtlUshortByteSwap", "RtlUlongByteSwap", "RtlUlonglongByteSwap", "RtlGetEnabledExtendedFeatures"),
+    *("KeQueryActiveProcessorCountEx", "KeQueryMaximumProcessorCountEx", "KeQueryActiveGroupCount"),
+    *("KeQueryMaximumGroupCount", "KeQueryGroupAffinity", "KeQueryHighestNodeNumber", "KeGetCurrentNodeNumber"),
+    *("KeQueryNodeActiveAffinity", "KeGetCurrentProcessorNumberEx", "KeGetProcessorNumberFromIndex"),
+    "KeGetProcessorIndexFromNumber",
+    *("KeRegisterBugCheckCallback", "KeDeregisterBugCheckCallback", "KeRegisterBugCheckReasonCallback"),
+    *("KeDeregisterBugCheckReasonCallback", "DbgBreakPoint", "DbgBreakPointWithStatus", "RtlAssert"),
+    *("IoGetCurrentProcess", "PsGetCurrentProcess", "PsGetCurrentProcessId", "PsGetProcessId", "PsGetThreadId"),
+    *("PsGetThreadProcessId", "PsIsSystemThread", "ExGetPreviousMode", "ExIsProcessorFeaturePresent"),
+    *("ExSizeOfRundownProtectionCacheAware", "ExInitializeRundownProtectionCacheAware"),
+    *("ExAcquireRundownProtectionCacheAware", "ExAcquireRundownProtectionCacheAwareEx"),
+    *("ExReInitializeRundownProtectionCacheAware", "ExRundownCompletedCacheAware"),
     *("RtlInitString", "RtlInitAnsiString", "RtlInitUnicodeString", "RtlInitAnsiStringEx", "RtlInitUnicodeStringEx"),
     *("RtlCopyString", "RtlCopyUnicodeString", "RtlAppendUnicodeToString", "RtlAppendUnicodeStringToString"),
     *("RtlAppendStringToString", "RtlAppendAsciizToString", "RtlValidateUnicodeString"),
@@ -58,7 +79,7 @@ EXCEPTIONS = {
 
 C_LIBRARY = set(re.findall(r"\b(\w+)\(", (VERIFIER.parent / "rtl" / "crt.h").read_text(encoding="utf-8")))
 VARIABLES = {
-    "CmKeyObjectType",
+    *("CmKeyObjectType", "PsInitialSystemProcess", "PsProcessType"),
     *("ExEventObjectType", "IoDeviceObjectType", "IoDriverObjectType", "IoFileObjectType", "KeNumberProcessors"),
     *("MmHighestUserAddress", "MmSystemRangeStart", "MmUserProbeAddress", "PsThreadType"),
 }
