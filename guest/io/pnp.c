@@ -124,12 +124,13 @@ static NTSTATUS IopStart(PDRIVER_OBJECT driver, PDEVICE_OBJECT device, ULONG64 *
         return STATUS_DEVICE_BUSY;
     }
     if (!again) {
+        pdo->Driver = driver; /* whose AddDevice may open the device's registry key */
         NTSTATUS status = driver->DriverExtension->AddDevice(driver, device);
         *added = (ULONG)status;
         if (!NT_SUCCESS(status)) {
+            pdo->Driver = NULL;
             return STATUS_SUCCESS;
         }
-        pdo->Driver = driver;
     }
     *started = (ULONG)IopSendStart(device);
     if (!NT_SUCCESS((NTSTATUS)*started)) {

@@ -271,6 +271,7 @@
     X(ExVerifySuite, RULE_EX_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                                     \
     X(ZwAllocateLocallyUniqueId, RULE_ZW_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                         \
     X(MmGetSystemRoutineAddress, RULE_MM_APC, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                             \
+    X(IoOpenDeviceRegistryKey, RULE_IO_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                           \
     X(ExRaiseStatus, RULE_EX_PASSIVE, PASSIVE_LEVEL, APC_LEVEL, 0, 0)                                         \
     X(ExRaiseAccessViolation, RULE_EX_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                            \
     X(ExRaiseDatatypeMisalignment, RULE_EX_PASSIVE, PASSIVE_LEVEL, PASSIVE_LEVEL, 0, 0)                       \

@@ -47,4 +47,11 @@ NTSTATUS NTAPI RtlCheckRegistryKey(ULONG RelativeTo, PWSTR Path);
 NTSTATUS NTAPI RtlCreateRegistryKey(ULONG RelativeTo, PWSTR Path);
 NTSTATUS NTAPI RtlDeleteRegistryValue(ULONG RelativeTo, PCWSTR Path, PCWSTR ValueName);
 
+/*
+ * A device's own key, or its driver's (io/registrykey.c), by its PDO. PASSIVE_LEVEL. Made where it is missing; it goes with the driver. Not a PDO
+ * whose driver's AddDevice has been called: STATUS_INVALID_DEVICE_REQUEST.
+ */
+NTSTATUS NTAPI IoOpenDeviceRegistryKey(PDEVICE_OBJECT DeviceObject, ULONG DevInstKeyType, ACCESS_MASK DesiredAccess,
+                                       PHANDLE DevInstRegKey);
+
 /* NOLINTEND(readability-redundant-declaration) */

@@ -10,7 +10,7 @@ import pytest
 from dirql.errors import UsageError
 from dirql.guest.registry import RegistryValue
 from dirql.machine import Machine
-from tests.system.guest.support import TIMEOUT, command
+from tests.system.guest.support import TIMEOUT, command, press, released
 
 _LINE = re.compile(r"parameters: ([^|\n]*)\|([^|\n]*)\|(\d+)\|([0-9a-f]*)")
 
@@ -74,3 +74,16 @@ def test_a_driver_that_fails_leaves_nothing_in_the_registry() -> None:
             machine.load("parameters.sys", parameters={"Depth": 1}, service={"Fail": 1})
         assert in_use(registry_pool(machine)) == in_use(before)
         machine.load("parameters.sys").unload()
+
+
+def test_a_device_has_keys_of_its_own_as_long_as_its_driver() -> None:
+    with Machine(cpus=1, trace_mask=0) as machine:
+        before = registry_pool(machine)
+        for _ in range(2):  # the second driver finds nothing of the first one's
+            driver = machine.load("devicekey.sys")
+            for time in (1, 2):
+                released(driver, press(driver))
+                for line in (f"1 00000000 {time}", f"2 00000000 {2 * time}", "4 c000000d 0"):
+                    machine.session.console.expect(f"devicekey: {line}", TIMEOUT)
+            driver.unload()
+            assert in_use(registry_pool(machine)) == in_use(before)
