@@ -11,6 +11,8 @@ GUEST_CFLAGS := -std=gnu11 -O2 -g -mabi=ms -fshort-wchar -ffreestanding -mno-red
 	-Wall -Wextra -Werror -Wshadow -Wundef -Wvla -Wstrict-prototypes -Wno-multichar \
 	-ffile-prefix-map=$(CURDIR)=. -Iguest/include -isystem $(MINGW_INCLUDE)/ddk -isystem $(MINGW_INCLUDE)
 GUEST_SOURCES := $(sort $(wildcard $(foreach room,boot hal ke ex mm ob ps cm rtl io ldr seh trace verifier monitor,guest/$(room)/*.[cS])))
+GUEST_LDFLAGS := -nostdlib -static --build-id=sha1 --eh-frame-hdr -z noexecstack -z max-page-size=4096 \
+	--no-warn-rwx-segments -T guest/guest.ld
 GUEST_OBJECTS := $(GUEST_SOURCES:%=$(BUILD)/obj/%.o)
 
 $(GUEST_OBJECTS): $(BUILD)/obj/%.o: % mk/guest.mk
@@ -21,7 +23,6 @@ $(GUEST_OBJECTS): $(BUILD)/obj/%.o: % mk/guest.mk
 $(GUEST_ELF): $(GUEST_OBJECTS) guest/guest.ld
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)ld -nostdlib -static --build-id=sha1 --eh-frame-hdr -z noexecstack -z max-page-size=4096 --no-warn-rwx-segments -T guest/guest.ld \
-		-o $@ $(GUEST_OBJECTS)
+	$(Q)ld $(GUEST_LDFLAGS) -o $@ $(GUEST_OBJECTS)
 
 -include $(GUEST_OBJECTS:.o=.d)

@@ -14,8 +14,7 @@ $(MUTANT_OBJECTS): $(MUTANT_DIR)/obj/%.o: % mk/guest.mk mk/mutants.mk
 
 $(MUTANT_ELF): $(MUTANT_LINKED) guest/guest.ld
 	$(call say,LD,$@)
-	$(Q)ld -nostdlib -static --build-id=sha1 -z noexecstack -z max-page-size=4096 --no-warn-rwx-segments -T guest/guest.ld \
-		-o $@ $(MUTANT_LINKED)
+	$(Q)ld $(GUEST_LDFLAGS) -o $@ $(MUTANT_LINKED)
 
 -include $(MUTANT_OBJECTS:.o=.d)
 endif
