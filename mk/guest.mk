@@ -5,7 +5,7 @@
 GUEST_ELF := $(BUILD)/guest/dirql-guest.elf
 GUEST_CFLAGS := -std=gnu11 -O2 -g -mabi=ms -fshort-wchar -ffreestanding -mno-red-zone -mgeneral-regs-only -mcmodel=kernel \
 	-fno-pic -fno-stack-protector -fno-strict-aliasing -fno-omit-frame-pointer -fasynchronous-unwind-tables \
-	-fno-tree-loop-distribute-patterns -fcf-protection=none -fms-extensions \
+	-fno-tree-loop-distribute-patterns -fno-aggressive-loop-optimizations -fcf-protection=none -fms-extensions \
 	-D_WIN32 -D_WIN64 -D_AMD64_ -D__MINGW32__ -D__MINGW64__ -D_NTSYSTEM_ -D_WIN32_WINNT=0x0A00 -DNTDDI_VERSION=0x0A000000 \
 	-D__cdecl= -D__stdcall= -D__fastcall= -D_cdecl= '-D__declspec(x)=' '-D__int64=long long' \
 	-Wall -Wextra -Werror -Wshadow -Wundef -Wvla -Wstrict-prototypes -Wno-multichar \

@@ -13,7 +13,7 @@ import pytest
 
 from dirql.driverkit.build import build
 from dirql.driverkit.new import TEMPLATE, new_driver
-from dirql.driverkit.toolchain import flags
+from dirql.driverkit.toolchain import compiler, flags, headers
 from dirql.errors import BuildError, UsageError
 from dirql.guest import artifacts
 from dirql.guest.image import DriverImage, KernelImage
@@ -162,3 +162,26 @@ class TestBuild:
         assert done.returncode == 2
         assert "x86_64-w64-mingw32-gcc is not on PATH" in done.stderr
         assert "apt-get install gcc-mingw-w64-x86-64-win32" in done.stderr
+
+
+LISTS = """\
+#include <ntddk.h>
+ULONG Count(PCM_RESOURCE_LIST list) {
+    ULONG found = 0;
+    for (ULONG i = 0; i < list->List[0].PartialResourceList.Count; i++) {
+        found += list->List[0].PartialResourceList.PartialDescriptors[i].Type == CmResourceTypeMemory;
+    }
+    return found;
+}
+"""
+
+
+@pytest.mark.parametrize("flagged", [True, False])
+def test_a_loop_over_a_list_of_the_headers_stays_a_loop(tmp_path: Path, flagged: bool) -> None:
+    """Such a list ends in arrays of one element that go on, which the compiler takes at their word if it may."""
+    (tmp_path / "lists.c").write_text(LISTS, encoding="utf-8")
+    options = [flag for flag in flags("compile") if flagged or flag != "-fno-aggressive-loop-optimizations"]
+    command = [compiler(), *options, *headers(), "-S", "-g0", "-o", "-", "lists.c"]
+    text = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    backward = re.search(r"^(\.L\d+):$(?s:.*)^\s+j\w+\s+\1$", text, re.MULTILINE)
+    assert (backward is not None) is flagged
