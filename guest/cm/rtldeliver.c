@@ -4,6 +4,8 @@
 
 #include "../rtl/strings.h"
 
+#define CMP_HEADER_BYTES 8 /* a length and a type, before long data */
+
 static BOOLEAN CmpIsString(ULONG type) {
     return type == REG_SZ || type == REG_EXPAND_SZ || type == REG_MULTI_SZ;
 }
@@ -42,12 +44,12 @@ static NTSTATUS CmpDeliverBinary(VOID *place, ULONG type, const VOID *data, ULON
         RtlCopyMemory(place, data, bytes);
         return STATUS_SUCCESS;
     }
-    if ((ULONG64)size < 2 * sizeof(ULONG) + (ULONG64)bytes) {
+    if ((ULONG64)size < (ULONG64)bytes + CMP_HEADER_BYTES) {
         return STATUS_BUFFER_TOO_SMALL;
     }
     ((ULONG *)place)[0] = bytes;
     ((ULONG *)place)[1] = type;
-    RtlCopyMemory((ULONG *)place + 2, data, bytes);
+    RtlCopyMemory((UCHAR *)place + CMP_HEADER_BYTES, data, bytes);
     return STATUS_SUCCESS;
 }
 

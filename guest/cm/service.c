@@ -109,8 +109,11 @@ VOID CmDeleteService(const char *name) {
     CmpServiceName(name, &service);
     CmpAcquire();
     CMP_KEY *key = CmpFindChild(CmpServices(), &service.String);
-    if (key != NULL && key->Uses != 0 && --key->Uses == 0) {
-        CmpDeleteTree(key);
+    if (key != NULL && key->Uses != 0) {
+        key->Uses--;
+        if (key->Uses == 0) {
+            CmpDeleteTree(key);
+        }
     }
     CmpRelease();
 }

@@ -17,7 +17,7 @@ static ULONG64 ExpMix(ULONG64 value) {
 
 /* Unique on this machine since its start; as good as random only where the time of the start is. */
 NTSTATUS NTAPI ExUuidCreate(UUID *Uuid) {
-    LARGE_INTEGER now;
+    LARGE_INTEGER now = {.QuadPart = 0};
     UCHAR *bytes = (UCHAR *)Uuid;
     KeQuerySystemTime(&now);
     /* Relaxed: the numbers order nothing else. */

@@ -28,10 +28,10 @@ NTSTATUS NTAPI IoOpenDeviceRegistryKey(PDEVICE_OBJECT DeviceObject, ULONG DevIns
         return STATUS_INVALID_PARAMETER;
     }
     const UNICODE_STRING *name = &pdo->Driver->DriverName;
-    swprintf_s(path, RTL_NUMBER_OF(path), IOP_SERVICES, (int)(name->Length / sizeof(WCHAR) - IOP_DRIVER_NAME),
-               name->Buffer + IOP_DRIVER_NAME);
-    swprintf_s(subkey, RTL_NUMBER_OF(subkey), L"Device\\%08x\\%s", pdo->Location,
-               kind == PLUGPLAY_REGKEY_DEVICE ? L"Device Parameters" : L"Driver");
+    (void)swprintf_s(path, RTL_NUMBER_OF(path), IOP_SERVICES, (int)(name->Length / sizeof(WCHAR) - IOP_DRIVER_NAME),
+                     name->Buffer + IOP_DRIVER_NAME);
+    (void)swprintf_s(subkey, RTL_NUMBER_OF(subkey), L"Device\\%08x\\%s", pdo->Location,
+                     kind == PLUGPLAY_REGKEY_DEVICE ? L"Device Parameters" : L"Driver");
     RtlInitUnicodeString(&service, path);
     return CmOpenServiceSubkey(&service, subkey, DevInstRegKey);
 }

@@ -8,7 +8,9 @@
 #include "../include/export.h"
 #include "../include/highlock.h"
 
+/* NOLINTNEXTLINE(misc-static-initialization-cycle): an address is a constant in C */
 static LIST_ENTRY KiBugCheckRoutines = {&KiBugCheckRoutines, &KiBugCheckRoutines};
+/* NOLINTNEXTLINE(misc-static-initialization-cycle): an address is a constant in C */
 static LIST_ENTRY KiBugCheckReasons = {&KiBugCheckReasons, &KiBugCheckReasons};
 static KSPIN_LOCK KiBugCheckListLock;
 

@@ -15,6 +15,8 @@
 #define CRT_STRUNCATE 80
 #define CRT_TRUNCATE  (~(SIZE_T)0)
 
+/* NOLINTBEGIN(readability-redundant-declaration,bugprone-reserved-identifier): mingw's headers have some, by chance of what includes them */
+
 /* memory.c, memorycheck.c */
 void *memcpy(void *destination, const void *source, size_t count);
 void *memmove(void *destination, const void *source, size_t count);
@@ -142,6 +144,8 @@ int swprintf_s(WCHAR *text, size_t size, const WCHAR *format, ...);
 int vswprintf_s(WCHAR *text, size_t size, const WCHAR *format, va_list arguments);
 int _snwprintf_s(WCHAR *text, size_t size, size_t count, const WCHAR *format, ...);
 int _vsnwprintf_s(WCHAR *text, size_t size, size_t count, const WCHAR *format, va_list arguments);
+
+/* NOLINTEND(readability-redundant-declaration,bugprone-reserved-identifier) */
 
 /* What both character sets share. wide: text and format are UTF-16. */
 int CrtFormat(PVOID text, SIZE_T count, BOOLEAN wide, const VOID *format, va_list arguments);

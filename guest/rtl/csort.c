@@ -27,6 +27,7 @@ static SIZE_T partition(UCHAR *base, SIZE_T count, SIZE_T size, CRT_COMPARE *com
     return kept;
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): no deeper than a count can be halved */
 void qsort(void *base, size_t count, size_t size, CRT_COMPARE *compare) {
     UCHAR *first = base;
     while (count > 1) {

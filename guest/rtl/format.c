@@ -84,11 +84,11 @@ static VOID read_precision(FORMAT_READER *reader, RTLP_SPEC *spec, va_list *argu
 
 static VOID read_size(FORMAT_READER *reader, RTLP_SPEC *spec) {
     spec->Bytes = sizeof(LONG); /* of a long, too: the Microsoft convention */
-    if (take(reader, "I64") || take(reader, "ll")) {
-        spec->Bytes = 8;
-    } else if (take(reader, "I32")) {
-        spec->Bytes = 4;
-    } else if (take(reader, "I") || take(reader, "z") || take(reader, "j") || take(reader, "t")) {
+    if (take(reader, "I32")) {
+        return;
+    }
+    if (take(reader, "I64") || take(reader, "ll") || take(reader, "I") || take(reader, "z") || take(reader, "j") ||
+        take(reader, "t")) {
         spec->Bytes = 8;
     } else if (take(reader, "hh")) {
         spec->Bytes = 1;

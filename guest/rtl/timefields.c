@@ -4,7 +4,7 @@
 
 #include "../include/export.h"
 
-#define TIME_MILLISECOND  10000ll
+#define TIME_MILLISECOND  10000LL
 #define TIME_SECOND       (1000 * TIME_MILLISECOND)
 #define TIME_DAY          (86400 * TIME_SECOND)
 #define TIME_FIRST_YEAR   1601
@@ -59,7 +59,7 @@ BOOLEAN NTAPI RtlTimeFieldsToTime(PTIME_FIELDS TimeFields, PLARGE_INTEGER Time) 
         (ULONG)f->Day > RtlpDaysInMonth((ULONG)f->Year, (ULONG)f->Month)) {
         return FALSE;
     }
-    LONG64 seconds = f->Hour * 3600ll + f->Minute * 60ll + f->Second;
+    LONG64 seconds = f->Hour * 3600LL + f->Minute * 60LL + f->Second;
     Time->QuadPart = RtlpDays((ULONG)f->Year, (ULONG)f->Month, (ULONG)f->Day) * TIME_DAY + seconds * TIME_SECOND +
         f->Milliseconds * TIME_MILLISECOND;
     return TRUE;

@@ -56,7 +56,7 @@ NT_EXPORT(_wcsicmp);
 
 WCHAR *wcschr(const WCHAR *string, WCHAR c) {
     for (;; string++) {
-        if (*string == (WCHAR)c) {
+        if (*string == c) {
             return (WCHAR *)string;
         }
         if (*string == 0) {
@@ -69,7 +69,7 @@ NT_EXPORT(wcschr);
 WCHAR *wcsrchr(const WCHAR *string, WCHAR c) {
     const WCHAR *found = NULL;
     for (;; string++) {
-        if (*string == (WCHAR)c) {
+        if (*string == c) {
             found = string;
         }
         if (*string == 0) {

@@ -43,7 +43,7 @@ NT_EXPORT(wcsncat);
 
 WCHAR *_wcslwr(WCHAR *string) {
     for (WCHAR *next = string; *next != 0; next++) {
-        *next = (WCHAR)towlower(*next);
+        *next = towlower(*next);
     }
     return string;
 }
@@ -51,7 +51,7 @@ NT_EXPORT(_wcslwr);
 
 WCHAR *_wcsupr(WCHAR *string) {
     for (WCHAR *next = string; *next != 0; next++) {
-        *next = (WCHAR)towupper(*next);
+        *next = towupper(*next);
     }
     return string;
 }
@@ -70,7 +70,7 @@ NT_EXPORT(_wcsrev);
 
 WCHAR *_wcsnset(WCHAR *string, WCHAR c, size_t count) {
     for (size_t i = 0; i < count && string[i] != 0; i++) {
-        string[i] = (WCHAR)c;
+        string[i] = c;
     }
     return string;
 }

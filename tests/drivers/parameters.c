@@ -30,6 +30,7 @@ static VOID ShowValues(HANDLE key, PCUNICODE_STRING path) {
     }
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): DEPTH levels */
 static VOID Show(HANDLE root, PUNICODE_STRING name, PCUNICODE_STRING path, ULONG depth) {
     HANDLE key;
     ULONG needed;

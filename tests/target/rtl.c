@@ -14,6 +14,9 @@
 #pragma GCC diagnostic ignored "-Wformat-extra-args"
 #pragma GCC diagnostic ignored "-Wstringop-truncation"
 
+/* NOLINTBEGIN(readability-redundant-declaration,cert-err33-c,bugprone-unchecked-string-to-number-conversion,cert-err34-c) */
+/* NOLINTBEGIN(bugprone-random-generator-seed,cert-msc*,misc-predictable-rand): these routines are what is tested */
+
 /* Exported by every ntoskrnl; mingw's headers have them in ntifs.h, or not at all. */
 NTSYSAPI VOID NTAPI RtlCopyString(PSTRING DestinationString, PSTRING SourceString);
 NTSYSAPI int __cdecl _snprintf_s(char *text, size_t size, size_t count, const char *format, ...);
@@ -96,7 +99,7 @@ TARGET_CASE("RTL-2", strings_are_converted, "cpus=1 mode=mt") {
     ASSERT_EQ(RtlIntegerToUnicodeString(0xfedc, 16, &string), STATUS_SUCCESS);
     ASSERT_EQ(wcscmp(wide, L"FEDC"), 0);
     ASSERT_EQ(RtlIntegerToUnicodeString(1, 7, &string), STATUS_INVALID_PARAMETER);
-    ASSERT_EQ(RtlInt64ToUnicodeString(~0ull, 10, &string), STATUS_SUCCESS);
+    ASSERT_EQ(RtlInt64ToUnicodeString(~0ULL, 10, &string), STATUS_SUCCESS);
     ASSERT_EQ(wcscmp(wide, L"18446744073709551615"), 0);
     RtlInitUnicodeString(&string, L"   +678abc");
     ASSERT_EQ(RtlUnicodeStringToInteger(&string, 16, &value), STATUS_SUCCESS);
@@ -125,10 +128,10 @@ TARGET_CASE("RTL-3", one_format_serves_all, "cpus=1 mode=mt") {
     RtlInitAnsiString(&ansi, "ansi");
     ASSERT_EQ(sprintf(text, "[%wZ|%Z|%ws|%S|%hs|%ls|%.2s]", &counted, &ansi, L"w", L"S", "h", L"l", "cut"), 25);
     ASSERT_EQ(strcmp(text, "[counted|ansi|w|S|h|l|cu]"), 0);
-    sprintf(text, "%p %I64x %08lx %#x %+d %-5d| %*d %c", (PVOID)0x1234abcd, 0x123456789abcull, 0xabul, 255u, 7, -3, 4,
+    sprintf(text, "%p %I64x %08lx %#x %+d %-5d| %*d %c", (PVOID)0x1234abcd, 0x123456789abcULL, 0xabul, 255u, 7, -3, 4,
             42, 'z');
     ASSERT_EQ(strcmp(text, "000000001234ABCD 123456789abc 000000ab 0xff +7 -3   |   42 z"), 0);
-    sprintf(text, "%hu %hd %I64d %Iu %llu %.3d %5.1x|%-*s|%%", 0x12345, 0xffff, -5ll, (SIZE_T)9, 1ull << 40, 5, 10, -4,
+    sprintf(text, "%hu %hd %I64d %Iu %llu %.3d %5.1x|%-*s|%%", 0x12345, 0xffff, -5LL, (SIZE_T)9, 1ULL << 40, 5, 10, -4,
             "x");
     ASSERT_EQ(strcmp(text, "9029 -1 -5 9 1099511627776 005     a|x   |%"), 0);
     ASSERT_EQ(_snprintf(text, 4, "%s", "abcd"), 4); /* without a NUL */
@@ -200,5 +203,8 @@ TARGET_CASE("RTL-2", conversions_are_for_passive_level, "cpus=1 mode=mt verifier
     KeRaiseIrql(DISPATCH_LEVEL, &irql);
     RtlEqualUnicodeString(&string, &string, TRUE);
 }
+
+/* NOLINTEND(bugprone-random-generator-seed,cert-msc*,misc-predictable-rand) */
+/* NOLINTEND(readability-redundant-declaration,cert-err33-c,bugprone-unchecked-string-to-number-conversion,cert-err34-c) */
 
 TARGET_DRIVER

@@ -63,7 +63,7 @@ TARGET_CASE("RTL-5", the_calendar, "cpus=1 mode=mt") {
     for (ULONG day = 0; day < 800 * 366; day += 13) { /* there and back, over leap years of all kinds */
         TIME_FIELDS fields;
         LARGE_INTEGER again;
-        time.QuadPart = day * 864000000000ll;
+        time.QuadPart = day * 864000000000LL;
         RtlTimeToTimeFields(&time, &fields);
         ASSERT_TRUE(RtlTimeFieldsToTime(&fields, &again));
         ASSERT_EQ(again.QuadPart, time.QuadPart);
