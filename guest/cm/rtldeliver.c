@@ -77,7 +77,8 @@ static NTSTATUS CmpCall(const CMP_DELIVERY *delivery, ULONG type, PVOID data, UL
 /* Each string by itself, its NUL with it; the empty one is the end. */
 static NTSTATUS CmpCallForEach(const CMP_DELIVERY *delivery) {
     WCHAR *next = delivery->Data;
-    const WCHAR *end = next + delivery->Bytes / sizeof(WCHAR);
+    ULONG characters = delivery->Bytes / (ULONG)sizeof(WCHAR);
+    const WCHAR *end = next + characters;
     NTSTATUS status = STATUS_SUCCESS;
     while (NT_SUCCESS(status) && next < end && *next != 0) {
         ULONG length = 0;
