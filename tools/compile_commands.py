@@ -22,6 +22,7 @@ IN_CLANG = {
     "-mabi=ms": (),
     "-fms-extensions": ("-fms-anonymous-structs", "-Wno-microsoft-anon-tag"),
     "-D__declspec(x)=": ("-D__declspec(x)=__attribute__((x))",),
+    "-fno-aggressive-loop-optimizations": (),
     "-fno-tree-loop-distribute-patterns": (),
     "--param=min-pagesize=0": (),
 }

@@ -7,6 +7,7 @@
 
 #include "../include/export.h"
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): a type and a string of the assembler, not expressions */
 #define PORT_ROUTINES(name, type, letter)                                                                          \
     static type NTAPI HalpReadPort##name(type *Port) {                                                             \
         type value;                                                                                                \
@@ -53,6 +54,7 @@
         __atomic_thread_fence(__ATOMIC_SEQ_CST);                                                                \
     }                                                                                                           \
     NT_EXPORT_AS(HalpWriteRegisterBuffer##name, WRITE_REGISTER_BUFFER_##name)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 PORT_ROUTINES(UCHAR, UCHAR, "b");
 PORT_ROUTINES(USHORT, USHORT, "w");

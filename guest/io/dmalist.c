@@ -44,7 +44,7 @@ static BOOLEAN IopCountPages(PMDL mdl, PUCHAR va, ULONG length, ULONG *pages) {
 static VOID IopFillList(IOP_DMA_LIST *list, IOP_DMA_MAP *map) {
     PMDL mdl = list->Mdl;
     PUCHAR va = list->Va;
-    for (ULONG left = list->Length; left != 0; mdl = mdl->Next) {
+    for (ULONG left = list->Length; left != 0 && mdl != NULL; mdl = mdl->Next) { /* it is long enough: IopCountPages */
         ULONG64 offset = (ULONG64)va - (ULONG64)MmGetMdlVirtualAddress(mdl);
         ULONG here = left < mdl->ByteCount - offset ? left : (ULONG)(mdl->ByteCount - offset);
         left -= here;

@@ -30,10 +30,13 @@ static VOID IopPutHex(IOP_PDO_STRING *text, ULONG value, ULONG digits) {
 }
 
 static VOID IopPutDecimal(IOP_PDO_STRING *text, ULONG value) {
-    if (value >= 10) {
-        IopPutDecimal(text, value / 10);
+    ULONG unit = 1;
+    while (value / unit >= 10) {
+        unit *= 10;
     }
-    text->Text[text->Length++] = (WCHAR)(L'0' + value % 10);
+    for (; unit != 0; unit /= 10) {
+        text->Text[text->Length++] = (WCHAR)(L'0' + value / unit % 10);
+    }
 }
 
 static VOID IopPutField(IOP_PDO_STRING *text, char field, const IOP_PDO *pdo) {

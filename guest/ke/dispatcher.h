@@ -95,9 +95,9 @@ extern KTHREAD KiIdleThreads[];
 /* ke/threads.c. Initialize: no lock needed. */
 VOID KiInitializeThread(PKTHREAD thread, ULONG64 stack_top, PKSTART_ROUTINE routine, PVOID context, KPRIORITY priority,
                         KAFFINITY affinity);
-VOID KiStartThread(PKTHREAD thread);                          /* <= DISPATCH_LEVEL, lock not held */
-VOID KiStartParked(PKTHREAD thread);                          /* the same, but it begins when it is unparked */
-VOID KiAbandonMutexes(PKTHREAD thread);                       /* ke/mutex.c. The lock held */
+VOID KiStartThread(PKTHREAD thread);           /* <= DISPATCH_LEVEL, lock not held */
+VOID KiStartParked(PKTHREAD thread);           /* the same, but it begins when it is unparked */
+VOID KiAbandonMutexes(PKTHREAD thread);        /* ke/mutex.c. The lock held */
 extern VOID (*KiEndThreadIo)(PKTHREAD thread); /* set by the I/O manager: PASSIVE_LEVEL, a thread is about to end */
 VOID KiExitThread(NTSTATUS status) __attribute__((noreturn)); /* PASSIVE_LEVEL, the current thread, lock not held */
 extern LIST_ENTRY KiAllThreads;

@@ -11,9 +11,6 @@
 
 BOOLEAN (*KiDispatchException)(PEXCEPTION_RECORD record, PCONTEXT context);
 
-VOID NTAPI RtlCaptureContext(PCONTEXT ContextRecord); /* rtl/context.S */
-VOID NTAPI RtlRestoreContext(PCONTEXT ContextRecord, PEXCEPTION_RECORD ExceptionRecord);
-
 BOOLEAN KiAskHandlers(PEXCEPTION_RECORD record, PCONTEXT context) {
     /* Acquire: pairs with the release in SehInitialize. */
     BOOLEAN (*dispatch)(PEXCEPTION_RECORD, PCONTEXT) = __atomic_load_n(&KiDispatchException, __ATOMIC_ACQUIRE);

@@ -138,23 +138,28 @@ static LDR_IMAGE *LdrFindModule(const char *module) {
     return NULL;
 }
 
+/* What was not found behind a forwarder makes that a bad one. */
+static LDR_FOUND LdrMissed(ULONG step, LDR_FOUND found) {
+    return step == 0 ? found : LdrBadForwarder;
+}
+
 LDR_FOUND LdrFindIn(const char *module, const char *name, ULONG ordinal, PVOID *address, ULONG64 *uses) {
     char buffers[2][LDR_MODULE_BYTES]; /* the name in hand, and the one that comes next */
     for (ULONG step = 0; step < LDR_FORWARDS; step++) {
         if (LdrIsKernelModule(module)) {
             *address = name != NULL ? LdrFindKernels(name) : NULL;
-            return *address != NULL ? LdrFound : step == 0 ? LdrNoName : LdrBadForwarder;
+            return *address != NULL ? LdrFound : LdrMissed(step, LdrNoName);
         }
         LDR_IMAGE *image = LdrFindModule(module);
         if (image == NULL) {
-            return step == 0 ? LdrNoModule : LdrBadForwarder;
+            return LdrMissed(step, LdrNoModule);
         }
         LDR_WORK work;
         const char *forwarder;
         LdrLookAt(&work, image);
         LDR_FOUND found = LdrFindInImage(&work, name, ordinal, address, &forwarder);
         if (found != LdrFound) {
-            return step == 0 ? found : LdrBadForwarder;
+            return LdrMissed(step, found);
         }
         *uses |= 1ull << (image - LdrImages);
         if (forwarder == NULL) {

@@ -23,6 +23,7 @@ typedef struct _OBP_PATH {
     WCHAR Text[OBP_MAXIMUM_PATH / sizeof(WCHAR)];
 } OBP_PATH;
 
+/* NOLINTNEXTLINE(misc-static-initialization-cycle): an address is a constant in C */
 static LIST_ENTRY ObpNames = {&ObpNames, &ObpNames}; /* with the count under ObpNameLock */
 static ULONG ObpNameCount;
 static KSPIN_LOCK ObpNameLock;
@@ -144,7 +145,8 @@ static OBP_NAME *ObpAllocate(PCUNICODE_STRING path, PCUNICODE_STRING target) {
     name->Path.Buffer = name->Text;
     name->Path.Length = name->Path.MaximumLength = path->Length;
     RtlCopyMemory(name->Text, path->Buffer, path->Length);
-    name->Target.Buffer = name->Text + path->Length / sizeof(WCHAR);
+    ULONG characters = path->Length / (ULONG)sizeof(WCHAR);
+    name->Target.Buffer = name->Text + characters;
     name->Target.Length = name->Target.MaximumLength = (USHORT)more;
     if (more != 0) {
         RtlCopyMemory(name->Target.Buffer, target->Buffer, more);

@@ -10,9 +10,9 @@
 /* Drivers compare addresses with it; behind the last that user mode may have. */
 static const ULONG64 SehUserProbeAddress = USER_LIMIT;
 NT_EXPORT_AS(&SehUserProbeAddress, MmUserProbeAddress);
-static const PVOID SehHighestUserAddress = (PVOID)(USER_LIMIT - 1);
+static const VOID *const SehHighestUserAddress = (PVOID)(USER_LIMIT - 1);
 NT_EXPORT_AS(&SehHighestUserAddress, MmHighestUserAddress);
-static const PVOID SehSystemRangeStart = (PVOID)0xffff800000000000ull;
+static const VOID *const SehSystemRangeStart = (PVOID)0xffff800000000000ull;
 NT_EXPORT_AS(&SehSystemRangeStart, MmSystemRangeStart);
 
 VOID NTAPI RtlRaiseException(PEXCEPTION_RECORD ExceptionRecord) {

@@ -49,7 +49,8 @@ typedef struct _SEH_UNDO {
 } SEH_UNDO;
 
 ULONG64 *SehRegister(PCONTEXT context, ULONG number) {
-    return &context->Rax + number; /* the structure's order is that of the numbers */
+    return (ULONG64 *)((PUCHAR)context + FIELD_OFFSET(CONTEXT, Rax)) +
+        number; /* the structure's order is that of the numbers */
 }
 
 /* A slot as a number: 0 behind the last. */
@@ -86,6 +87,7 @@ static VOID SehUndoMachineFrame(SEH_UNDO *undo, BOOLEAN error_code) {
 }
 
 /* Undoes the code at an index if its place in the prologue has been reached. Returns how many slots it takes; 0: unknown. */
+/* NOLINTNEXTLINE(readability-function-cognitive-complexity): a case for each code of the format */
 static ULONG SehUndoCode(SEH_UNDO *undo, const UNWIND_INFO *info, ULONG index, ULONG reached) {
     PCONTEXT context = undo->Context;
     ULONG op = info->UnwindCode[index].UnwindOp, number = info->UnwindCode[index].OpInfo;

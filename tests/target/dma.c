@@ -82,8 +82,9 @@ static KIRQL ToDispatch(VOID) {
 }
 
 TARGET_CASE("DMA-1 IRQL-8", a_channel_has_one_user_in_order, "") {
-    USER user[4] = {{0}};
+    USER user[4];
     ULONG registers, more;
+    RtlZeroMemory(user, sizeof user);
     MakeDevice();
     PDMA_ADAPTER adapter = Adapter(FALSE, FALSE, FALSE, 2, PAGE_SIZE, &registers);
     PDMA_ADAPTER other = Adapter(FALSE, FALSE, FALSE, 2, PAGE_SIZE, &more); /* the same channel */
@@ -111,8 +112,9 @@ TARGET_CASE("DMA-1 IRQL-8", a_channel_has_one_user_in_order, "") {
 }
 
 TARGET_CASE("DMA-1", map_registers_are_waited_for_in_order, "") {
-    USER user[3] = {{0}};
+    USER user[3];
     ULONG registers;
+    RtlZeroMemory(user, sizeof user);
     MakeDevice();
     PDMA_ADAPTER adapter = Adapter(TRUE, TRUE, FALSE, 0, 3 * PAGE_SIZE, &registers);
     ASSERT_EQ(registers, 4);
@@ -262,7 +264,7 @@ TARGET_CASE("DMA-3", a_channel_of_the_8237_is_set_and_stopped, "cpus=1,2") {
         ASSERT_LT(address.QuadPart + length - 1, SIXTEEN_MIB);
         ASSERT_EQ((ULONG64)address.QuadPart / boundary, (ULONG64)(address.QuadPart + length - 1) / boundary);
         ASSERT_EQ(adapter->DmaOperations->ReadDmaCounter(adapter), BUFFER); /* nothing asked for a byte */
-        ASSERT_EQ(memcmp(MmGetVirtualForPhysical(address), buffer, BUFFER), 0);
+        ASSERT_EQ(memcmp(MmGetVirtualForPhysical(address), buffer, (SIZE_T)BUFFER), 0);
         adapter->DmaOperations->FlushAdapterBuffers(adapter, mdl, user.Base, buffer, BUFFER, TRUE);
         adapter->DmaOperations->FreeAdapterChannel(adapter);
         KeLowerIrql(irql);
@@ -307,8 +309,8 @@ TARGET_CASE("DMA-4", common_buffers_are_in_reach, "cpus=1,2") {
         PUCHAR buffer = adapter->DmaOperations->AllocateCommonBuffer(adapter, 3 * PAGE_SIZE, &address, TRUE);
         ASSERT_NE(buffer, NULL);
         ASSERT_EQ(address.QuadPart, MmGetPhysicalAddress(buffer).QuadPart);
-        ASSERT_EQ(address.QuadPart + 2 * PAGE_SIZE, MmGetPhysicalAddress(buffer + 2 * PAGE_SIZE).QuadPart);
-        ASSERT_EQ(wide == 0, (ULONG64)address.QuadPart + 3 * PAGE_SIZE <= SIXTEEN_MIB);
+        ASSERT_EQ(address.QuadPart + 2LL * PAGE_SIZE, MmGetPhysicalAddress(buffer + 2LL * PAGE_SIZE).QuadPart);
+        ASSERT_EQ(wide == 0, (ULONG64)address.QuadPart + 3ull * PAGE_SIZE <= SIXTEEN_MIB);
         adapter->DmaOperations->FreeCommonBuffer(adapter, 3 * PAGE_SIZE, address, buffer, TRUE);
         ASSERT_EQ(adapter->DmaOperations->GetDmaAlignment(adapter), 1);
         adapter->DmaOperations->PutDmaAdapter(adapter);

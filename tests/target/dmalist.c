@@ -77,9 +77,9 @@ static VOID Transfer(PDMA_ADAPTER adapter, PMDL mdl, PUCHAR from, ULONG bytes, P
     for (ULONG to_device = 0; to_device < 2; to_device++) {
         List = NULL;
         NTSTATUS status = own != NULL
-            ? adapter->DmaOperations->BuildScatterGatherList(adapter, Device, mdl, from, bytes, Receive, &List,
+            ? adapter->DmaOperations->BuildScatterGatherList(adapter, Device, mdl, from, bytes, Receive, (PVOID)&List,
                                                              (BOOLEAN)to_device, own, size)
-            : adapter->DmaOperations->GetScatterGatherList(adapter, Device, mdl, from, bytes, Receive, &List,
+            : adapter->DmaOperations->GetScatterGatherList(adapter, Device, mdl, from, bytes, Receive, (PVOID)&List,
                                                            (BOOLEAN)to_device);
         ASSERT_EQ(status, STATUS_SUCCESS);
         ASSERT_NE(List, NULL);
@@ -117,10 +117,10 @@ TARGET_CASE("DMA-5", a_list_has_the_whole_buffer, "cpus=1,2") {
         KIRQL irql;
         KeRaiseIrql(DISPATCH_LEVEL, &irql);
         ASSERT_EQ(adapter->DmaOperations->BuildScatterGatherList(adapter, Device, mdl, buffer, PAGES * PAGE_SIZE,
-                                                                 Receive, &List, TRUE, own, size - 1),
+                                                                 Receive, (PVOID)&List, TRUE, own, size - 1),
                   STATUS_BUFFER_TOO_SMALL);
         ASSERT_EQ(adapter->DmaOperations->GetScatterGatherList(adapter, Device, mdl, buffer, PAGES * PAGE_SIZE + 1,
-                                                               Receive, &List, TRUE),
+                                                               Receive, (PVOID)&List, TRUE),
                   STATUS_BUFFER_TOO_SMALL);
         KeLowerIrql(irql);
         ExFreePoolWithTag(own, 'tsil');

@@ -36,7 +36,7 @@ typedef struct _NAIVE_EXTENSION {
     PIRP Request[NAIVE_MAXIMUM_CHANNELS]; /* the read that waits for the channel's operation; NULL: none */
     NAIVE_DATA Latest;                    /* no cure */
     NAIVE_DATA
-        Entry[NAIVE_MAXIMUM_CHANNELS]; /* cure 2: the first Count of them; a channel has one operation at a time */
+    Entry[NAIVE_MAXIMUM_CHANNELS]; /* cure 2: the first Count of them; a channel has one operation at a time */
     ULONG Count;
 } NAIVE_EXTENSION, *PNAIVE_EXTENSION;
 
