@@ -124,7 +124,7 @@ def address(path: Path, name: str) -> int:
         entry = data[table + 18 * at : table + 18 * at + 18]
         label, value, number, _, _, extra = struct.unpack("<8sLhHBB", entry)
         if label.rstrip(b"\0") == name.encode():
-            return int(pe.sections[number - 1].VirtualAddress) + value
+            return int(pe.sections[number - 1].VirtualAddress + value)
         at += 1 + extra
     raise AssertionError(name)
 

@@ -30,6 +30,7 @@ def entries() -> list[FDE]:
 def test_every_instruction_is_one_that_the_walker_knows(entries: list[FDE]) -> None:
     assert len(entries) > 500
     for entry in entries:
+        assert entry.cie is not None
         assert entry.cie.augmentation_dict["FDE_encoding"] == 0x1B
         assert entry.cie["return_address_register"] == REGISTERS - 1
         depth = 0
