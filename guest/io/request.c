@@ -20,8 +20,8 @@ static VOID IopFinishRequest(IOP_REQUEST *request) {
     request->Irp = NULL;
     IoFreeIrp(irp);
     if (request->Done == NULL) { /* nobody else keeps the file meanwhile */
+        ObfDereferenceObject(file); /* first: whoever is told may close the file and unload its driver */
         request->Completed(request);
-        ObfDereferenceObject(file);
     }
 }
 
