@@ -8,10 +8,6 @@
 
 #include "../include/highlock.h"
 
-static PDEVICE_OBJECT IopStackOf(PFILE_OBJECT file) {
-    return IoGetAttachedDevice(file->DeviceObject);
-}
-
 static VOID IopFinishRequest(IOP_REQUEST *request) {
     PIRP irp = request->Irp;
     PFILE_OBJECT file = request->File;
@@ -19,7 +15,7 @@ static VOID IopFinishRequest(IOP_REQUEST *request) {
     request->Result = irp->IoStatus;
     request->Irp = NULL;
     IoFreeIrp(irp);
-    if (request->Done == NULL) { /* nobody else keeps the file meanwhile */
+    if (request->Done == NULL) {    /* nobody else keeps the file meanwhile */
         ObfDereferenceObject(file); /* first: whoever is told may close the file and unload its driver */
         request->Completed(request);
     }
@@ -131,7 +127,7 @@ static NTSTATUS IopPrepareRequest(IOP_REQUEST *request, PDEVICE_OBJECT device) {
 }
 
 NTSTATUS IopSendRequest(IOP_REQUEST *request) {
-    PDEVICE_OBJECT device = IopStackOf(request->File);
+    PDEVICE_OBJECT device = IoGetRelatedDeviceObject(request->File);
     NTSTATUS status = IopPrepareRequest(request, device);
     if (!NT_SUCCESS(status)) {
         request->Result.Status = status;
@@ -164,7 +160,7 @@ BOOLEAN IopCancelRequest(IOP_REQUEST *request) {
 
 NTSTATUS IopCallRequest(IOP_REQUEST *request) {
     KEVENT done;
-    PDEVICE_OBJECT device = IopStackOf(request->File);
+    PDEVICE_OBJECT device = IoGetRelatedDeviceObject(request->File);
     KeInitializeEvent(&done, NotificationEvent, FALSE);
     request->Done = &done;
     NTSTATUS status = IopPrepareRequest(request, device);

@@ -40,13 +40,10 @@ static PCWSTR const ObpDirectories[] = {
     L"\\Callback\\", L"\\FileSystem\\", L"\\ObjectTypes\\",
 };
 
-/* Letters of ASCII and Latin-1: what a path of ours is compared by. */
-static WCHAR ObpUpcase(WCHAR c) {
-    if (MUTANT(NamesDifferByCase, "NAME-1", "names that differ by case are different names")) {
-        return c;
-    }
-    BOOLEAN lower = (c >= L'a' && c <= L'z') || (c >= 0xe0 && c <= 0xfe && c != 0xf7);
-    return (WCHAR)(lower ? c - 0x20 : c);
+static BOOLEAN ObpSame(WCHAR left, WCHAR right) {
+    return left == right ||
+        (RtlUpcaseUnicodeChar(left) == RtlUpcaseUnicodeChar(right) &&
+         !MUTANT(NamesDifferByCase, "NAME-1", "names that differ by case are different names"));
 }
 
 static ULONG ObpLength(PCWSTR text) {
@@ -63,7 +60,7 @@ static BOOLEAN ObpBegins(PCUNICODE_STRING path, PCWSTR text, ULONG length) {
         return FALSE;
     }
     for (ULONG i = 0; i < length; i++) {
-        if (ObpUpcase(path->Buffer[i]) != ObpUpcase(text[i])) {
+        if (!ObpSame(path->Buffer[i], text[i])) {
             return FALSE;
         }
     }
