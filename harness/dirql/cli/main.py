@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 import click
 
+from dirql.cli.lazy import LazyGroup
 from dirql.errors import DirqlError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _COMMANDS = {
     "run-driver": "dirql.cli.run_driver:run_driver",
     "run": "dirql.cli.run:run",
     "clauses": "dirql.cli.clauses:clauses",
-    "show": "dirql.cli.show:show",
+    "trace": "dirql.cli.trace:trace",
     "console": "dirql.cli.console:console",
     "gdb": "dirql.cli.gdb:gdb",
     "exports": "dirql.cli.exports:exports",
@@ -29,23 +29,7 @@ _COMMANDS = {
 EXIT_ERROR = 2
 
 
-class _Commands(click.Group):
-    """Imports a command when it is used: start-up time is part of every answer."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        del ctx
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        del ctx
-        if cmd_name not in _COMMANDS:
-            return None
-        module, _, name = _COMMANDS[cmd_name].partition(":")
-        command: click.Command = getattr(import_module(module), name)
-        return command
-
-
-@click.command(cls=_Commands)
+@click.group(cls=LazyGroup, lazy=_COMMANDS)
 @click.version_option(package_name="dirql")
 def cli() -> None:
     """Is this kernel code multiprocessor-safe? Boots a small SMP guest, interrupts your driver, judges the trace."""

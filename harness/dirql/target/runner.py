@@ -213,14 +213,14 @@ class CaseRunner:
         return str(error)
 
     def _keep(self, case: Case, trace: Trace) -> str:
-        """Write a failed case's trace into a folder of its own, for `dirql show`; return a line that says where."""
+        """Write a failed case's trace into a folder of its own, and return a line that says where."""
         if self._machine is None or self._machine.folder is None:
             return ""
         folder = self._machine.folder / case.id
         per_cpu = [trace.records[trace.on_cpu(cpu)] for cpu in range(trace.cpus)]
         write_records(folder, per_cpu)
         write_meta(folder, replace(trace.meta, symbols=self._machine.symbols.table()))
-        return f"\n  trace: dirql show {folder}"
+        return f"\n  trace: dirql trace summary {folder}"
 
 
 class RunnerPool:

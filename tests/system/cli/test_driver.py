@@ -81,7 +81,7 @@ def test_a_new_driver_runs_and_passes(driver: Path, tmp_path: Path, cpus: int) -
     assert set(requests["ended"]) <= {"STATUS_SUCCESS", "STATUS_CANCELLED"}
     assert sum(requests["ended"].values()) == requests["sent"] == 100
     assert 0 < interrupts["dpc"] <= interrupts["isr"] <= interrupts["sent"]  # rings may merge on their way
-    shown = dirql("show", "run", cwd=tmp_path)
+    shown = dirql("trace", "summary", "run", cwd=tmp_path)
     assert shown.returncode == 0
     assert "requests: sent 100; ended: STATUS_SUCCESS" in shown.stdout
 

@@ -36,7 +36,7 @@ def test_run_prints_tables_and_leaves_a_folder(tmp_path: Path) -> None:
     assert {"run.json", "result.json", "console.log", "qmp.log", "trace", "timeline.png"} <= files
     assert (tmp_path / "run" / "timeline.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "run" / "trace.perfetto-trace").stat().st_size > 10_000
-    again = dirql("show", "run", cwd=tmp_path)
+    again = dirql("trace", "summary", "run", cwd=tmp_path)
     assert again.returncode == 0
     assert "verdict: ok" in again.stdout
 

@@ -63,7 +63,7 @@ def test_a_failure_reports_the_guest_and_no_python(pytester: pytest.Pytester) ->
             "  cpu 0: IRQL *",
             "  cpu 1: IRQL *",
             f"  files: {pytester.path}/kept/*",
-            f"  trace: dirql show {pytester.path}/kept/*",
+            f"  trace: dirql trace summary {pytester.path}/kept/*",
         ]
     )
     result.stdout.no_fnmatch_line("*Traceback*")

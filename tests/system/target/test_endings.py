@@ -69,7 +69,7 @@ def test_a_failed_assertion_shows_operands_place_and_every_cpu(runner: CaseRunne
 
 def test_a_failed_case_keeps_its_trace(runner: CaseRunner, machine: TargetConfig) -> None:
     result = run(runner, "violates_unsaid", replace(machine, verifier=False))
-    folder = Path(result.text.splitlines()[-1].removeprefix("  trace: dirql show "))
+    folder = Path(result.text.splitlines()[-1].removeprefix("  trace: dirql trace summary "))
     trace = load(folder)
     assert trace.cpus == 2
     assert len(trace.where("CaseBegin")) == len(trace.where("CaseEnd")) == 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`dirql show RUN`."""
+"""`dirql trace summary RUN`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 import click
 
 
-@click.command("show")
+@click.command("summary")
 @click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--export", "wanted", is_flag=True, help="Write the Perfetto file and the picture anew.")
-def show(run: Path, wanted: bool) -> int:
+def summary(run: Path, wanted: bool) -> int:
     """Open the folder of a run again: judge its trace and print its tables.
 
     Exit status 0 if no rule was broken, as far as the trace tells.
@@ -27,8 +27,8 @@ def show(run: Path, wanted: bool) -> int:
     history = History(trace)
     verdict = judge(trace, history=history)
     result = run / "result.json"
-    summary = json.loads(result.read_text(encoding="utf-8")) if result.is_file() else None
-    print_run(history, statistics(history), verdict, {}, summary)
+    told = json.loads(result.read_text(encoding="utf-8")) if result.is_file() else None
+    print_run(history, statistics(history), verdict, {}, told)
     if wanted:
-        export(history, verdict, run, summary["experiment"] if summary else run.name)
+        export(history, verdict, run, told["experiment"] if told else run.name)
     return 1 if verdict.status is Status.VIOLATED else 0

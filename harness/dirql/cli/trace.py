@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`dirql trace`: looks at the trace of a run."""
+
+from __future__ import annotations
+
+import click
+
+from dirql.cli.lazy import LazyGroup
+
+_COMMANDS = {
+    "summary": "dirql.cli.trace_summary:summary",
+}
+
+
+@click.group("trace", cls=LazyGroup, lazy=_COMMANDS)
+def trace() -> None:
+    """Look at the trace of a run: tables, timeline, comparison, other formats."""
