@@ -42,7 +42,7 @@ def run_options(function: F) -> F:
 
 @contextmanager
 def keep_folder(name: str, out: Path | None) -> Iterator[RunFolder]:
-    """Give the run a folder; if the run fails, say where that is.
+    """Give the run a folder; if the run fails, write down why, and say where that is.
 
     Args:
         name: of the experiment.
@@ -53,7 +53,8 @@ def keep_folder(name: str, out: Path | None) -> Iterator[RunFolder]:
     folder = RunFolder(name, out)
     try:
         yield folder
-    except DirqlError:
+    except DirqlError as error:
+        folder.fail(error)
         click.echo(f"dirql: the run failed; what was recorded is in {folder.path}", err=True)
         raise
 

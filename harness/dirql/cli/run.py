@@ -8,14 +8,13 @@ from typing import Any
 
 import click
 
-from dirql.cli.experiment import progress_line
+from dirql.cli.experiment import keep_folder, progress_line
 from dirql.cli.options import config_from, machine_options
 from dirql.cli.run_interrupts import dpc_placement, irql_latency, symmetric_vs_asymmetric
 from dirql.cli.run_locks import lock_scaling
 from dirql.cli.run_smp import figure_16, isr_count, up_vs_smp
 from dirql.cli.run_threads import dpc_vs_workitem, scheduler
 from dirql.cli.run_timers import timer_accuracy
-from dirql.errors import DirqlError
 
 EXIT_FAILED = 1
 
@@ -70,15 +69,9 @@ def interrupt_storm(
         print_command(config, [Doorbell(vectors=vectors, memory_bytes=SHARED_BYTES)])
         return 0
     from dirql.experiments.interrupt_storm import NAME, run_storm
-    from dirql.experiments.runfolder import RunFolder
 
-    folder = RunFolder(NAME, out)
-    try:
-        with progress_line("interrupts", parameters.count, quiet=as_json) as progress:
-            result = run_storm(config, parameters, folder, progress)
-    except DirqlError:
-        click.echo(f"dirql: the run failed; what was recorded is in {folder.path}", err=True)
-        raise
+    with keep_folder(NAME, out) as folder, progress_line("interrupts", count, quiet=as_json) as progress:
+        result = run_storm(config, parameters, folder, progress)
     if as_json:
         import json
 

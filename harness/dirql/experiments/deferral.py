@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dirql.errors import GuestError, UsageError
-from dirql.experiments.series import ICOUNT_NS, config_json, qemu_version
+from dirql.experiments.series import ICOUNT_NS, config_json
 from dirql.machine import Machine
 from dirql.recording import clock_pairs
 from dirql.trace.clock import Clock
@@ -146,7 +146,7 @@ def run_deferral(
     kinds = [kind for kind in range(len(KINDS)) if config.cpus > 1 or kind not in ELSEWHERE]
     ticks: dict[int, tuple[list[int], list[int]]] = {}
     with Machine(config, folder=folder.path) as machine:
-        folder.describe(NAME, asdict(parameters) | config_json(config), qemu_version(machine))
+        folder.describe(NAME, asdict(parameters) | config_json(config), machine)
         driver = machine.load("deferral.sys")
         view = driver.variable("DeferralRun")
         view.set("Rounds", parameters.rounds)

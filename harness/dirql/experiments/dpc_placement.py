@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dirql.errors import GuestError, UsageError
-from dirql.experiments.series import config_json, qemu_version, times_json
+from dirql.experiments.series import config_json, times_json
 from dirql.machine import Machine
 from dirql.recording import Recording
 from dirql.trace.history import History
@@ -150,7 +150,7 @@ def run_dpc_placement(
         mine = replace(config, dpc_placement=placement)  # type: ignore[arg-type]
         with Machine(mine, folder=path) as machine:
             if not number:
-                folder.describe(NAME, asdict(parameters) | config_json(config), qemu_version(machine))
+                folder.describe(NAME, asdict(parameters) | config_json(config), machine)
             driver = machine.load("dpc_placement.sys")
             view = driver.variable("PlacementRun")
             for name in ("rounds", "busy", "rest", "work"):

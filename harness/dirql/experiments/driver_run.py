@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dirql.devices.ivshmem import DEVICE_ID, PEER_ID, VENDOR_ID, Doorbell
 from dirql.errors import GuestRequestError, RequestError, UsageError
 from dirql.experiments.driver_load import DriverLoad, LoadParameters
-from dirql.experiments.series import config_json, qemu_version
+from dirql.experiments.series import config_json
 from dirql.guest import artifacts
 from dirql.guest.image import DriverImage
 from dirql.machine import Machine
@@ -202,7 +202,7 @@ def run_driver(
     notes: list[str] = []
     load: DriverLoad | None = None
     with Machine(config, devices=doorbells, folder=folder.path) as machine:
-        folder.describe(NAME, parameters.to_json() | config_json(config), qemu_version(machine))
+        folder.describe(NAME, parameters.to_json() | config_json(config), machine)
         with Recording(machine, folder.path) as recording:
             ids = parameters.ids()
             location = None if ids is None else machine.find_pci(*ids)

@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from dirql.errors import GuestError, UsageError
-from dirql.experiments.series import config_json, qemu_version
+from dirql.experiments.series import config_json
 from dirql.machine import Machine
 from dirql.recording import Recording
 from dirql.trace.history import DISPATCH_LEVEL, History
@@ -314,7 +314,7 @@ def run_figure_16(
     if config.cpus < len((ISR_CPU, START_CPU, DPC_CPU)):
         raise UsageError(f"the figure needs at least 3 CPUs; --cpus {config.cpus} were asked for")
     with Machine(config, folder=folder.path) as machine:
-        folder.describe(NAME, asdict(parameters) | config_json(config), qemu_version(machine))
+        folder.describe(NAME, asdict(parameters) | config_json(config), machine)
         driver = machine.load("figure_16.sys")
         view = driver.variable("Figure16Run")
         view.set("Rounds", parameters.rounds)

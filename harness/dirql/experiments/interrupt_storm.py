@@ -11,7 +11,7 @@ import numpy as np
 from dirql.config import MachineConfig
 from dirql.devices.ivshmem import Doorbell
 from dirql.experiments.doorbell import DoorbellLine
-from dirql.experiments.series import config_json, qemu_version, send_ticks, times_json
+from dirql.experiments.series import config_json, send_ticks, times_json
 from dirql.experiments.storm import Storm, StormParameters
 from dirql.machine import Machine
 from dirql.recording import Recording
@@ -115,7 +115,7 @@ def run_storm(
     """
     doorbell = Doorbell(vectors=parameters.vectors, memory_bytes=SHARED_BYTES)
     with Machine(config, devices=[doorbell], folder=folder.path) as machine:
-        folder.describe(NAME, asdict(parameters) | config_json(config), qemu_version(machine))
+        folder.describe(NAME, asdict(parameters) | config_json(config), machine)
         with Recording(machine, folder.path) as recording:
             line = DoorbellLine(machine, doorbell, lock_per_vector=parameters.lock_per_vector)
             storm = Storm(line, parameters, progress)

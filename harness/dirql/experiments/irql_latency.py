@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dirql.errors import GuestError, UsageError
-from dirql.experiments.series import config_json, qemu_version, send_ticks, times_json
+from dirql.experiments.series import config_json, send_ticks, times_json
 from dirql.machine import Machine
 from dirql.qemu.waits import Deadline
 from dirql.recording import Recording
@@ -185,7 +185,7 @@ def run_irql_latency(
     config = replace(config, verifier=False)
     sent: list[list[int]] = []
     with Machine(config, folder=folder.path) as machine:
-        folder.describe(NAME, asdict(parameters) | config_json(config), qemu_version(machine))
+        folder.describe(NAME, asdict(parameters) | config_json(config), machine)
         driver = machine.load("interrupt_state.sys")
         view = driver.variable("InterruptState")
         pauses = random.Random(parameters.seed)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from dirql.devices.ivshmem import DEVICE_ID, VENDOR_ID, Doorbell
 from dirql.errors import GuestError, UsageError
-from dirql.experiments.series import config_json, qemu_version
+from dirql.experiments.series import config_json
 from dirql.machine import Machine
 from dirql.qemu.waits import Deadline
 from dirql.recording import Recording
@@ -247,7 +247,7 @@ def run_isr_count(
         doorbell = Doorbell(vectors=parameters.channels, memory_bytes=SHARED_BYTES)
         with Machine(replace(config, mode=mode, cpus=cpus), devices=[doorbell], folder=path) as machine:
             if not number:
-                folder.describe(NAME, asdict(parameters) | config_json(config), qemu_version(machine))
+                folder.describe(NAME, asdict(parameters) | config_json(config), machine)
             with Recording(machine, path) as recording:
                 for cure in range(len(CURES)):
                     for at_once in parameters.at_once:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from dirql.errors import GuestError, UsageError
-from dirql.experiments.series import ICOUNT_NS, config_json, event_mask, qemu_version
+from dirql.experiments.series import ICOUNT_NS, config_json, event_mask
 from dirql.machine import Machine
 from dirql.qemu.memory import MIB
 from dirql.qemu.waits import Deadline
@@ -196,7 +196,7 @@ def run_lock_scaling(
     plan = [(lock, cpus) for lock in parameters.locks for cpus in parameters.cpus]
     costs: list[_Costs] = []
     with Machine(config, folder=folder.path) as machine:
-        folder.describe(NAME, asdict(parameters) | config_json(config), qemu_version(machine))
+        folder.describe(NAME, asdict(parameters) | config_json(config), machine)
         earlier = _instant(machine)
         driver = machine.load("lock_scaling.sys")
         hz = _tsc_hz(machine, earlier)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The folder of a run: all that is needed to look at it again.
 
-`run.json` (command line, parameters, versions, host), `result.json`, `console.log`, `qmp.log`, `qemu.log`, `trace/`.
+`run.json` (command lines, parameters, versions, host), `result.json` or, where the run failed, `failure.json`,
+`console.log`, `qmp.log`, `qemu.log`, `trace/`.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dirql import __version__
-from dirql.errors import UsageError
+from dirql.errors import DirqlError, GuestBugCheck, UsageError
+
+if TYPE_CHECKING:
+    from dirql.machine import Machine
 
 RUNS = Path("runs")
 """Where runs go by default, below the current folder."""
@@ -52,27 +56,40 @@ class RunFolder:
         path.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
         return path
 
-    def describe(self, experiment: str, parameters: dict[str, Any], qemu_version: str) -> None:
+    def describe(self, experiment: str, parameters: dict[str, Any], machine: Machine) -> None:
         """Write `run.json`.
 
         Args:
             experiment: its name.
             parameters: its parameters, as JSON data.
-            qemu_version: of the QEMU that runs it.
+            machine: the machine that runs it, or the first of them.
         """
+        session = machine.session
         self.write(
             "run.json",
             {
                 "experiment": experiment,
                 "parameters": parameters,
                 "command_line": sys.argv,
+                "qemu_command_line": list(session.process.argv),
                 "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
                 "dirql": __version__,
-                "qemu": qemu_version,
+                "qemu": ".".join(map(str, session.qmp.version)),
                 "python": platform.python_version(),
                 "host": {"system": platform.platform(), "cpus": os.cpu_count()},
             },
         )
+
+    def fail(self, error: DirqlError) -> None:
+        """Write `failure.json`: why the run has no result.
+
+        Args:
+            error: what it ended with.
+        """
+        data: dict[str, Any] = {"error": type(error).__name__, "text": str(error)}
+        if isinstance(error, GuestBugCheck):
+            data |= {"code": error.code, "parameters": list(error.parameters), "processor": error.processor}
+        self.write("failure.json", data)
 
     @staticmethod
     def _given(out: Path) -> Path:

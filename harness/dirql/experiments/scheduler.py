@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dirql.errors import GuestError, ProtocolError, UsageError
-from dirql.experiments.series import config_json, qemu_version, times_json
+from dirql.experiments.series import config_json, times_json
 from dirql.machine import Machine
 from dirql.recording import Recording
 from dirql.trace.history import History
@@ -206,7 +206,7 @@ def run_scheduler(
     config = replace(config, clock_100ns=config.clock_100ns or CLOCK_100NS)
     threads = contenders(config.cpus)
     with Machine(config, folder=folder.path) as machine:
-        folder.describe(NAME, asdict(parameters) | config_json(config), qemu_version(machine))
+        folder.describe(NAME, asdict(parameters) | config_json(config), machine)
         driver = machine.load("scheduler.sys")
         view = driver.variable("SchedulerRun")
         view.set("Threads", len(threads))

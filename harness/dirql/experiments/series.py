@@ -29,11 +29,6 @@ def config_json(config: MachineConfig) -> dict[str, Any]:
     return {key: value if isinstance(value, int | str) else str(value) for key, value in asdict(config).items()}
 
 
-def qemu_version(machine: Machine) -> str:
-    """Return the version of the QEMU that runs a machine."""
-    return ".".join(map(str, machine.session.qmp.version))
-
-
 def event_mask(machine: Machine, names: Iterable[str]) -> int:
     """Return the trace mask that records these events alone."""
     events = machine.kernel.debug.enumeration("TRACE_EVENT")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dirql.errors import GuestError, UsageError
-from dirql.experiments.series import config_json, qemu_version, times_json
+from dirql.experiments.series import config_json, times_json
 from dirql.machine import Machine
 from dirql.trace.stats import Percentiles
 
@@ -181,7 +181,7 @@ def run_timer_accuracy(
         path.mkdir()
         with Machine(ticking, folder=path) as machine:
             if not rows:
-                folder.describe(NAME, asdict(parameters) | config_json(config), qemu_version(machine))
+                folder.describe(NAME, asdict(parameters) | config_json(config), machine)
             driver = machine.load("timer_due.sys")
             for kind in KINDS:
                 error, missed = _measure(driver, kind, tick, parameters)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from dirql.errors import GuestError, UsageError
-from dirql.experiments.series import ICOUNT_NS, config_json, qemu_version, times_json
+from dirql.experiments.series import ICOUNT_NS, config_json, times_json
 from dirql.machine import Machine
 from dirql.recording import Recording, clock_pairs
 from dirql.trace.clock import Clock
@@ -229,7 +229,7 @@ def _run_untraced(config: MachineConfig, parameters: UpVsSmpParameters, folder: 
     path.mkdir()
     with Machine(replace(config, verifier=False, trace_mask=0), folder=path) as machine:
         if first:
-            folder.describe(NAME, asdict(parameters) | config_json(config), qemu_version(machine))
+            folder.describe(NAME, asdict(parameters) | config_json(config), machine)
         found = _run(machine.load("overlap.sys"), parameters)
         rate = 1.0 if config.mode == "icount" else Clock.fit(clock_pairs(machine)).ticks_per_ns
     return found._replace(ticks_per_ns=rate)
