@@ -54,7 +54,7 @@ typedef enum _TRACE_EVENT {
     TraceHostCallDone = 42,       /* sequence; value answered */
     TraceInterruptActive = 43,    /* KINTERRUPT; 1: active, 0: inactive from now on */
     TraceThreadSwitch =
-        44, /* KTHREAD that runs from here on; what the one before does: KI_THREAD_STATE | its priority << 8 |
+        44, /* KTHREAD that runs from here on; state of the one before (KI_THREAD_STATE) | its priority << 8 |
                                the new one's priority << 16. DISPATCH_LEVEL, under the dispatcher lock; the CPU is the new thread's */
     TraceThreadReady =
         45, /* KTHREAD; CPU that it is to run on | priority << 8 | 1 << 16 if it is to run there at once */
@@ -88,5 +88,8 @@ typedef enum _TRACE_EVENT {
     TraceStartIoNext =
         69, /* device; the IRP that its device queue gave, or 0: empty, not busy any more. IoStartNextPacket,
                                or a driver's own KeRemoveDeviceQueue; the queue's lock held */
+    TraceMaskSet =
+        70, /* events 0 to 63; events 64 to 127. what is recorded from here on. It is recorded itself whatever
+                          was, and is */
     TraceEventCount
 } TRACE_EVENT;

@@ -144,10 +144,11 @@ static VOID CommandRun(const char *arguments) {
 }
 
 static VOID CommandTrace(const char *arguments) {
+    ULONG64 before[2];
     if (strcmp(arguments, "on") == 0) {
-        TraceControl.Mask[0] = TraceControl.Mask[1] = ~0ull;
+        TraceSetMask(~0ull, ~0ull, before);
     } else if (strcmp(arguments, "off") == 0) {
-        TraceControl.Mask[0] = TraceControl.Mask[1] = 0;
+        TraceSetMask(0, 0, before);
     } else if (*arguments != 0) {
         ConsolePrint("trace on | off, not '%s'\n", arguments);
         return;

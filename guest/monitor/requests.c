@@ -129,9 +129,7 @@ VOID HostExecute(const HOST_REQUEST *request, HOST_REPLY *reply) {
         reply->Status = HostUnloadDriver(request);
         break;
     case HostRequestTraceMask:
-        for (ULONG i = 0; i < RTL_NUMBER_OF(TraceControl.Mask); i++) {
-            reply->Value[i] = __atomic_exchange_n(&TraceControl.Mask[i], request->Argument[i], __ATOMIC_SEQ_CST);
-        }
+        TraceSetMask(request->Argument[0], request->Argument[1], reply->Value);
         break;
     case HostRequestTimeSync:
         reply->Value[0] = HostCollectClockPairs(request->Argument[0]);

@@ -104,6 +104,18 @@ VOID TraceStart(ULONG processors) {
     __atomic_store_n(&TraceControl.Mask[1], HostBootOptions.TraceMask[1], __ATOMIC_RELEASE);
 }
 
+VOID TraceSetMask(ULONG64 low, ULONG64 high, ULONG64 before[2]) {
+    before[0] = TraceControl.Mask[0];
+    before[1] = TraceControl.Mask[1];
+    TraceWrite(TRACE_STAMP(TraceMaskSet), before[0] & low, before[1] & high);
+    /* Sequentially consistent: what is switched off stays recorded until after the record, what is switched on is before. */
+    __atomic_store_n(&TraceControl.Mask[0], low, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&TraceControl.Mask[1], high, __ATOMIC_SEQ_CST);
+    if ((low & ~before[0]) != 0 || (high & ~before[1]) != 0) {
+        TraceWrite(TRACE_STAMP(TraceMaskSet), low, high);
+    }
+}
+
 __attribute__((optimize("omit-frame-pointer"))) VOID NTAPI DirqlTraceMark(ULONG64 Value0, ULONG64 Value1) {
     if (TraceWanted(TraceMark)) {
         TraceStore(TRACE_STAMP(TraceMark), Value0, Value1);

@@ -12,6 +12,13 @@ ULONG TraceRecordsPerRing(ULONG processors); /* a power of two */
 VOID TraceSetRing(ULONG cpu, ULONG64 physical, TRACE_RECORD *records, ULONG count);
 VOID TraceStart(ULONG processors);
 
+/*
+ * Says which events are recorded from now on; `before` gets what they were. Any IRQL; one caller at a time. It leaves one or
+ * two TraceMaskSet: first the events that are recorded before and after, then, if there are more, those that are after. So
+ * what a MaskSet names has been recorded without a gap up to the next.
+ */
+VOID TraceSetMask(ULONG64 low, ULONG64 high, ULONG64 before[2]);
+
 /* Where a CPU's own KPRCB has the address of its ring: GS:[190h]. ke/ki.h asserts it. */
 #define TRACE_RING_GS 0x190
 

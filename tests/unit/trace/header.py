@@ -28,8 +28,13 @@ RING_LAYOUT = RingLayout.from_fields(
 
 
 @cache
+def header_text() -> str:
+    return _HEADER.read_text(encoding="utf-8")
+
+
+@cache
 def events_of_header() -> EventTable:
-    text = _HEADER.read_text(encoding="utf-8")
+    text = header_text()
     enumerators = {name: int(number) for name, number in re.findall(r"^\s+(Trace\w+) =\s+(\d+),", text, re.MULTILINE)}
     assert len(enumerators) >= 30
     return EventTable.from_enum({**enumerators, "TraceEventCount": len(enumerators)})
