@@ -91,6 +91,7 @@ static VOID KiCreateTraceRings(VOID) {
 static VOID KiBootThread(VOID) {
     RtlpAllocateString = KiAllocateString;
     RtlpFreeString = KiFreeString;
+    ObInitialize();
     PsInitializeProcess();
     CmInitialize();
     IopInitialize();

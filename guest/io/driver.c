@@ -183,6 +183,7 @@ NTSTATUS IopStopDriver(const LDR_IMAGE *image) {
     if (driver->DriverUnload == NULL) {
         return STATUS_INVALID_DEVICE_REQUEST; /* a driver without DriverUnload stays */
     }
+    ObDeleteDeferred(); /* a file whose last request ended at DISPATCH_LEVEL is closed, only not told yet */
     LONG opens = __atomic_load_n(&IopEntryOf(driver)->Opens, __ATOMIC_ACQUIRE);
     if (opens != 0) {
         DbgPrint("io: %wZ is not unloaded: files of its devices are open\n", &driver->DriverName);

@@ -16,6 +16,9 @@ typedef struct _OBJECT_TYPE {
     volatile LONG Count;          /* of its objects */
 } OBJECT_TYPE;
 
+VOID ObInitialize(VOID); /* boot CPU, once, before there are other threads */
+/* PASSIVE_LEVEL, may wait. Of the objects whose last reference went before the call, none waits to be deleted afterwards. */
+VOID ObDeleteDeferred(VOID);
 /* PASSIVE_LEVEL to DISPATCH_LEVEL. One reference, the caller's; zeroed. NULL: no memory. */
 PVOID ObCreateObject(POBJECT_TYPE type, SIZE_T bytes);
 /* PASSIVE_LEVEL. The handle has a reference of its own. STATUS_INSUFFICIENT_RESOURCES: the table is full. */

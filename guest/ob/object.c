@@ -43,13 +43,20 @@ static VOID ObpDelete(OBJECT_HEADER *header) {
     __atomic_sub_fetch(&type->Count, 1, __ATOMIC_RELAXED);
 }
 
-/* Objects that wait for PASSIVE_LEVEL: a stack that anyone pushes to, and that the worker takes as a whole. */
+/* Objects that wait for PASSIVE_LEVEL: a stack that anyone pushes to, and that who deletes takes as a whole. */
 static PSINGLE_LIST_ENTRY ObpDeferred;
+static LONG ObpDeferredQueued; /* the work item is in its queue */
 static VOID NTAPI ObpDeleteDeferred(PVOID Parameter);
 static WORK_QUEUE_ITEM ObpDeferredWork = {.WorkerRoutine = ObpDeleteDeferred};
+static KEVENT ObpDeferredFree; /* set: nobody is deleting */
 
-static VOID NTAPI ObpDeleteDeferred(PVOID Parameter) {
-    UNREFERENCED_PARAMETER(Parameter);
+VOID ObInitialize(VOID) {
+    KeInitializeEvent(&ObpDeferredFree, SynchronizationEvent, TRUE);
+}
+
+VOID ObDeleteDeferred(VOID) {
+    /* An event, not a mutex: a driver's close routine runs in here, as in any thread at PASSIVE_LEVEL with APCs on. */
+    KeWaitForSingleObject(&ObpDeferredFree, Executive, KernelMode, FALSE, NULL);
     /* Acquire: the entries were linked before. */
     PSINGLE_LIST_ENTRY entry = __atomic_exchange_n(&ObpDeferred, NULL, __ATOMIC_ACQUIRE);
     while (entry != NULL) {
@@ -57,16 +64,23 @@ static VOID NTAPI ObpDeleteDeferred(PVOID Parameter) {
         entry = entry->Next;
         ObpDelete(header);
     }
+    KeSetEvent(&ObpDeferredFree, IO_NO_INCREMENT, FALSE);
+}
+
+static VOID NTAPI ObpDeleteDeferred(PVOID Parameter) {
+    UNREFERENCED_PARAMETER(Parameter);
+    /* Sequentially consistent, as the exchange in ObpDefer: what is pushed too late for this one finds the item free to be queued. */
+    __atomic_store_n(&ObpDeferredQueued, 0, __ATOMIC_SEQ_CST);
+    ObDeleteDeferred();
 }
 
 static VOID ObpDefer(OBJECT_HEADER *header) {
     header->Deferred.Next = __atomic_load_n(&ObpDeferred, __ATOMIC_RELAXED);
-    /* Release: with what was done to it. The one that finds the stack empty queues the work: until it has been taken, others only
-     * push. */
+    /* Sequentially consistent: with what was done to it, and before the look at the item. */
     while (!__atomic_compare_exchange_n(&ObpDeferred, &header->Deferred.Next, &header->Deferred, FALSE,
-                                        __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
+                                        __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {
     }
-    if (header->Deferred.Next == NULL) {
+    if (__atomic_exchange_n(&ObpDeferredQueued, 1, __ATOMIC_SEQ_CST) == 0) {
         ExQueueWorkItem(&ObpDeferredWork, DelayedWorkQueue);
     }
 }
