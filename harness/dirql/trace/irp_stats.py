@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dirql.trace.irps import STATUS_CANCELLED, device_of
+from dirql.trace.part import Part
 from dirql.trace.percentiles import Percentiles
 
 if TYPE_CHECKING:
@@ -35,11 +36,17 @@ class IrpStats:
     cancelled: int
     latency: Percentiles
 
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON data."""
+        return asdict(self)
 
-def irp_statistics(history: History) -> tuple[IrpStats, ...]:
+
+def irp_statistics(history: History, part: Part | None = None) -> tuple[IrpStats, ...]:
     """Return the numbers of all devices and major functions, the most called first."""
     trace, irps = history.trace, history.irps
+    part = part or Part.of(trace)
     calls = np.flatnonzero(irps.of("IrpCall"))
+    calls = calls[part.holds(irps.index[calls])]
     if not len(calls):
         return ()
     done, complete = irps.of("IrpDone"), irps.of("IrpComplete")

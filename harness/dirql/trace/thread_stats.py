@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from dirql.trace.lives import State
+from dirql.trace.part import Part
 
 if TYPE_CHECKING:
     from dirql.trace.history import History
@@ -37,29 +38,44 @@ class ThreadStats:
     longest: float
     waiting: float
 
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON data."""
+        return asdict(self)
 
-def thread_statistics(history: History) -> tuple[ThreadStats, ...]:
+
+def thread_statistics(history: History, part: Part | None = None) -> tuple[ThreadStats, ...]:
     """Return the numbers of all threads that had a CPU, the busiest first; nothing of a trace without threads."""
     if not history.threads.switched:
         return ()
-    found = [_of(history, life) for life in history.dispatcher.lives if life.spans and life.priorities]
+    part = part or Part.of(history.trace)
+    lives = [life for life in history.dispatcher.lives if life.spans and life.priorities]
+    found = [each for each in (_of(history, part, life) for life in lives) if each.switches or part.whole]
     return tuple(sorted(found, key=lambda each: -each.running))
 
 
-def _of(history: History, life: Life) -> ThreadStats:
+def _of(history: History, part: Part, life: Life) -> ThreadStats:
     trace = history.trace
     scale = trace.meta.clock.ticks_per_ns
     times: dict[State, list[float]] = {state: [] for state in State}
+    cpus: set[int] = set()
+    turns = 0
     last = int(trace.time[-1])
     for span in life.spans:
-        end = int(trace.time[span.end]) if span.end >= 0 else last
-        times[span.state].append((end - int(trace.time[span.begin])) / scale)
+        begin, end = int(trace.time[span.begin]), int(trace.time[span.end]) if span.end >= 0 else last
+        if end < part.since or begin > part.until:
+            continue
+        if span.state is State.RUNNING:
+            if span.cpu not in part.cpus:
+                continue
+            turns += 1
+            cpus.add(span.cpu)
+        times[span.state].append((min(end, part.until) - max(begin, part.since)) / scale)
     return ThreadStats(
         name=life.name(trace.symbols),
         priorities=(min(life.priorities), max(life.priorities)),
         running=sum(times[State.RUNNING]),
-        cpus=tuple(sorted({span.cpu for span in life.spans if span.state is State.RUNNING})),
-        switches=life.switches,
+        cpus=tuple(sorted(cpus)),
+        switches=life.switches if part.whole else turns,
         ready=sum(times[State.READY]),
         longest=max(times[State.READY], default=0.0),
         waiting=sum(times[State.WAITING]),
