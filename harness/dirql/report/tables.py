@@ -27,7 +27,7 @@ IRPS = 24
 UNLIMITED = 1000
 """Width of a line in a pipe, in characters: more than any line needs."""
 
-_STYLES = {Status.OK: "green", Status.VIOLATED: "bold red", Status.UNKNOWN: "yellow"}
+_STYLES = {Status.OK: "green", Status.VIOLATED: "bold red", Status.WARNING: "bold yellow", Status.UNKNOWN: "yellow"}
 _LATENCIES = {
     "isr_enter": "interrupt to ISR",
     "dpc_latency": "DPC queued to run",
@@ -81,9 +81,12 @@ def print_report(
     shown = verdict.violations[:violations]
     for violation in shown:
         print_violation(console, violation, symbols or SymbolTable())
-    hidden = sum(clause.count for clause in verdict.clauses) - len(shown)
+    hidden = verdict.counted(Status.VIOLATED) - len(shown)
     if hidden:
         console.print(f"and {hidden} more violations", markup=False)
+    first = {warning.clause: warning for warning in reversed(verdict.warnings)}
+    for warning in reversed(first.values()):
+        print_violation(console, warning, symbols or SymbolTable())
 
 
 def cpu_table(stats: TraceStats) -> Table:
@@ -194,7 +197,8 @@ def print_violation(console: Console, violation: Violation, symbols: SymbolTable
     """Print a violation: what happened, the rule and its page, the records, the code to look at."""
     from rich.text import Text
 
-    console.print(Text.assemble((violation.clause, _STYLES[Status.VIOLATED]), f": {violation.text}"))
+    style = _STYLES[Status.WARNING if violation.warning else Status.VIOLATED]
+    console.print(Text.assemble((violation.clause, style), f": {violation.text}"))
     console.print(f"    rule: {violation.title} ({violation.page})", markup=False)
     if violation.records:
         records = ", ".join(str(record) for record in violation.records)

@@ -66,7 +66,8 @@ class ClauseRow:
         cases: the cases that prove it.
         passed: runs that passed, by mode.
         failed: runs that failed, by mode.
-        oracle: runs by what the oracle said of the clause: `ok`, `caught` (violated, as the case wanted), `violated`.
+        oracle: runs by what the oracle said of the clause: `ok`, `caught` (violated, as the case wanted), `violated`,
+            `warning` (a guideline was not kept).
         reason: why there is no case, from CAVEATS.md; empty where there is one, or no word of it.
     """
 
@@ -87,6 +88,8 @@ class ClauseRow:
                 self.oracle["ok"] += 1
             elif each.status is Status.VIOLATED:
                 self.oracle["caught" if each.clause.id in result.case.needs.violates else "violated"] += 1
+            elif each.status is Status.WARNING:
+                self.oracle["warning"] += 1
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""

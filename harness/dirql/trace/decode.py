@@ -18,9 +18,12 @@ from dirql.trace.folder import TraceMeta
 from dirql.trace.schema import Bytes, Flags, Indices, Records, Words
 from dirql.trace.symbols import SymbolTable
 
-RELEASING = ("LockReleased", "IsrExit", "SyncExit", "DpcInsert", "DpcEnd", "IpiSend", "InterruptExit", "IrqlLower")
+RELEASING = (
+    *("LockReleased", "IsrExit", "SyncExit", "DpcInsert", "DpcEnd", "IpiSend", "InterruptExit", "IrqlLower"),
+    *("Signal", "ThreadReady"),
+)
 """Events that let another CPU go on: they come first among records of one time."""
-ACQUIRING = ("LockAcquired", "IsrEnter", "SyncEnter", "DpcStart", "InterruptEnter", "IdleExit")
+ACQUIRING = ("LockAcquired", "IsrEnter", "SyncEnter", "DpcStart", "InterruptEnter", "IdleExit", "ThreadSwitch")
 """Events that another CPU's releasing event may have let happen: they come last among records of one time."""
 
 

@@ -11,10 +11,14 @@ from tests.unit.trace import (
     mutants_locks,
     mutants_queues,
     mutants_threads,
+    mutants_times,
 )
 from tests.unit.trace.faults import MUTANTS, CannotBreak, Mutant
 
 __all__ = ["MODULES", "MUTANTS", "CannotBreak", "Mutant"]
 
-MODULES = (mutants_irql, mutants_dpc, mutants_interrupt, mutants_locks, mutants_queues, mutants_threads, mutants_irps)
+MODULES = (
+    *(mutants_irql, mutants_dpc, mutants_interrupt, mutants_locks, mutants_queues, mutants_threads, mutants_irps),
+    mutants_times,
+)
 """Where the faults are; each registers its own when it is imported."""

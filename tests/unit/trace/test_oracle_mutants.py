@@ -15,6 +15,8 @@ from tests.unit.trace.synth import Run, simulate
 SEEDS = range(8)
 ENOUGH = 3
 """Runs that a fault is put into, of those that have a place for it."""
+GUIDELINES = ("SPIN-10", "DPC-16", "INT-TIME")
+"""Broken, they are warnings."""
 CLAUSES = {
     *("IRQL-2", "IRQL-3", "IRQL-4", "IRQL-6"),
     *("SPIN-1", "SPIN-2", "SPIN-3", "SPIN-4", "SPIN-6", "SPIN-8", "SPIN-9", "SPIN-12", "SPIN-13", "SPIN-19"),
@@ -23,6 +25,7 @@ CLAUSES = {
     *("INT-1", "INT-6", "INT-8", "INT-11", "SYN-1", "SYN-2", "SYN-3", "SYN-4", "SYS-9", "IPI-1", "INT-ACCOUNT"),
     *("IRQL-9", "THR-1", "THR-RUN", "THR-PRIORITY", "WAIT-2", "EVT-1", "EVT-5", "MUT-1", "SEM-3", "TMR-3"),
     *("IRP-3", "IRP-8", "IRP-CALL", "SPIN-17"),
+    *GUIDELINES,
 }
 
 
@@ -57,7 +60,9 @@ def test_mutant_is_caught(runs: list[Run], name: str) -> None:
         if broken > ENOUGH:
             break
         verdict = judge(faulty.trace())[mutant.clause]
-        assert verdict.status is Status.VIOLATED, f"seed {seed}: {verdict}"
+        assert verdict.status is (Status.WARNING if mutant.clause in GUIDELINES else Status.VIOLATED), (
+            f"seed {seed}: {verdict}"
+        )
         assert verdict.count >= 1
         assert all(violation.clause == mutant.clause for violation in verdict.violations)
     assert broken >= 2, "hardly any of the runs could be broken this way: the test shows nothing"

@@ -3,10 +3,11 @@
 
 from dirql.trace.oracle.account import Balance, balances, route_by_vector
 from dirql.trace.oracle.judge import judge
-from dirql.trace.oracle.verdict import Clause, ClauseVerdict, Status, Verdict, Violation
+from dirql.trace.oracle.verdict import Budgets, Clause, ClauseVerdict, Status, Verdict, Violation
 
 __all__ = [
     "Balance",
+    "Budgets",
     "Clause",
     "ClauseVerdict",
     "Status",

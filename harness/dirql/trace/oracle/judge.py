@@ -12,6 +12,7 @@ from dirql.trace.oracle import (
     connection,
     dpc,
     fifo,
+    guidelines,
     interrupt,
     irps,
     irql,
@@ -26,20 +27,28 @@ from dirql.trace.oracle import (
 )
 from dirql.trace.oracle.guards import find_guards
 from dirql.trace.oracle.locks import Locks
-from dirql.trace.oracle.verdict import ClauseVerdict, Finding, Verdict
+from dirql.trace.oracle.verdict import Budgets, ClauseVerdict, Finding, Verdict
 
 
-def judge(trace: Trace, accounting: Accounting | None = None, *, history: History | None = None) -> Verdict:
+def judge(
+    trace: Trace,
+    accounting: Accounting | None = None,
+    *,
+    history: History | None = None,
+    budgets: Budgets | None = None,
+) -> Verdict:
     """Judge a run.
 
     A clause is `violated` if the trace proves it, `ok` if the trace is complete and shows the rule kept, and otherwise
     `unknown`, with the reason. Where records are missing from the middle, only violations that their own records prove
-    count; where the end is missing, violations count but nothing is ok.
+    count; where the end is missing, violations count but nothing is ok. A guideline that was not kept is a `warning`,
+    which makes no run fail.
 
     Args:
         trace: what the CPUs did.
         accounting: the host's counts; None for those stored with the trace.
         history: the trace's intervals, if the caller has them already.
+        budgets: how long is too long; None for the documentation's guidelines.
 
     Returns:
         One verdict per clause, in the order of the clauses.
@@ -64,6 +73,7 @@ def judge(trace: Trace, accounting: Accounting | None = None, *, history: Histor
         *scheduling.judge(history, locks),
         *waits.judge(history),
         *irps.judge(history, locks),
+        *guidelines.judge(history, budgets or Budgets()),
         *account.judge(history, accounting),
     ]
     asked = {name for finding in findings for name in finding.clause.needs}
