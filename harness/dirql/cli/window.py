@@ -17,6 +17,15 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 def window_options(function: F) -> F:
     """Add the filters. `window_from` takes the values."""
+    return _add(function, "--to", "--until")
+
+
+def window_options_until(function: F) -> F:
+    """Add the filters to a command that has another use for `--to`: the end is `--until` alone."""
+    return _add(function, "--until")
+
+
+def _add(function: F, *end: str) -> F:
     for option in reversed(
         (
             click.option("--cpu", "cpus", type=int, multiple=True, metavar="N", help="Only this CPU; repeatable."),
@@ -28,7 +37,7 @@ def window_options(function: F) -> F:
                 help="Only the events of this class (irql, interrupts, locks, dpcs, threads, ...); repeatable.",
             ),
             click.option("--from", "since", metavar="T", help="From this time on, since the trace began: 1.5ms, 20us."),
-            click.option("--to", "until", metavar="T", help="Up to this time."),
+            click.option(*end, "until", metavar="T", help="Up to this time."),
             click.option("--irql", metavar="N", help="Only what was recorded at this IRQL: 2, 2-5, 3+."),
         )
     ):
@@ -48,7 +57,12 @@ def window_from(
     """Return the part that the options describe.
 
     Args:
-        cpus, events, classes, since, until, irql: as the options gave them; see `Window.of`.
+        cpus: as the options gave them; see `Window.of` for all.
+        events: the same.
+        classes: the same.
+        since: the same.
+        until: the same.
+        irql: the same.
 
     Raises:
         UsageError: a value makes no sense.
