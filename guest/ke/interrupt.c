@@ -5,6 +5,7 @@
  */
 #include "../include/mutant.h"
 #include "ki.h"
+#include "verify.h"
 
 #include "../trace/trace.h"
 
@@ -42,6 +43,7 @@ NTSTATUS KiConnectInterrupt(PKINTERRUPT interrupt, const KI_INTERRUPT_PARAMETERS
     if (interrupt->ActualLock == NULL || MUTANT(GivenLockIgnored, "INT-4 SYS-6", "a driver's spin lock is ignored")) {
         interrupt->ActualLock = &interrupt->OwnLock;
     }
+    KiVerifyConnect(interrupt);
     KiTraceConnect(interrupt);
     KIRQL old = KiAcquireLockAtHigh(&KiInterruptLock);
     struct _KINTERRUPT *volatile *link = KiFindPlace(parameters);

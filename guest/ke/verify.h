@@ -10,6 +10,8 @@
 typedef struct _KI_VERIFIER {
     /* Storage is given back. A lock in it that is held is a violation; what was known of the others is forgotten. */
     VOID (*ReleaseStorage)(ULONG64 address, ULONG64 bytes);
+    /* A driver's interrupt object has its lock, and is about to be connected. PASSIVE_LEVEL. */
+    VOID (*ConnectInterrupt)(PKINTERRUPT interrupt);
     /* Around a driver's ISR, at the IRQL that it runs at: it holds the interrupt spin lock, and returns at the same IRQL. */
     VOID (*EnterServiceRoutine)(PKINTERRUPT interrupt, ULONG64 routine);
     VOID (*LeaveServiceRoutine)(PKINTERRUPT interrupt, ULONG64 routine);
@@ -29,6 +31,13 @@ static inline VOID KiVerifyRelease(ULONG64 address, ULONG64 bytes) {
     const KI_VERIFIER *verifier = KiVerifier;
     if (verifier != NULL) {
         verifier->ReleaseStorage(address, bytes);
+    }
+}
+
+static inline VOID KiVerifyConnect(PKINTERRUPT interrupt) {
+    const KI_VERIFIER *verifier = KiVerifier;
+    if (verifier != NULL) {
+        verifier->ConnectInterrupt(interrupt);
     }
 }
 

@@ -23,6 +23,12 @@ VOID ViCheckReturnedIrql(ULONG64 routine, ULONG64 object, KIRQL expected, ULONG 
     }
 }
 
+VOID ViConnectInterrupt(PKINTERRUPT interrupt) {
+    VI_REQUEST request = ViRequest((ULONG64)interrupt->ActualLock, ViInterrupt, ViService, VI_FRAME);
+    request.HeldIrql = interrupt->Parameters.SynchronizeIrql;
+    ViLearnKind(&request);
+}
+
 VOID ViEnterServiceRoutine(PKINTERRUPT interrupt, ULONG64 routine) {
     VI_REQUEST held = {.Lock = (ULONG64)interrupt->ActualLock, .Kind = ViInterrupt, .Form = ViService};
     held.Irql = held.HeldIrql = (KIRQL)__readcr8();

@@ -228,6 +228,20 @@ VOID ViBeforeAcquire(const VI_REQUEST *request) {
     KiReleaseLockFromHigh(&ViTableLock, irql);
 }
 
+VOID ViLearnKind(const VI_REQUEST *request) {
+    KIRQL irql = KiAcquireLockAtHigh(&ViTableLock);
+    VI_LOCK *lock = ViFind(request->Lock);
+    if (lock == NULL) {
+        lock = ViInsert(request->Lock, request->Kind);
+    }
+    if (lock != NULL) {
+        lock->LastUse = ++ViUses;
+        lock->Kind = request->Kind;
+        ViFillSite(&lock->Lowest, request);
+    }
+    KiReleaseLockFromHigh(&ViTableLock, irql);
+}
+
 VOID ViAfterAcquire(const VI_REQUEST *request) {
     KIRQL irql = KiAcquireLockAtHigh(&ViTableLock);
     VI_LOCK *lock = ViFind(request->Lock);

@@ -28,6 +28,7 @@ static const char *ViNameOf(PVOID address) {
 
 static const KI_VERIFIER ViHooks = {
     .ReleaseStorage = ViReleaseStorage,
+    .ConnectInterrupt = ViConnectInterrupt,
     .EnterServiceRoutine = ViEnterServiceRoutine,
     .LeaveServiceRoutine = ViLeaveServiceRoutine,
     .LeaveRoutine = ViLeaveRoutine,

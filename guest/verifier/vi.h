@@ -12,6 +12,7 @@
 
 /* The hooks of ke/verify.h. */
 VOID ViReleaseStorage(ULONG64 address, ULONG64 bytes);
+VOID ViConnectInterrupt(PKINTERRUPT interrupt); /* its lock is one of interrupts from now on */
 VOID ViEnterServiceRoutine(PKINTERRUPT interrupt, ULONG64 routine);
 VOID ViLeaveServiceRoutine(PKINTERRUPT interrupt, ULONG64 routine);
 VOID ViLeaveRoutine(ULONG64 routine, ULONG64 argument, KIRQL expected);
@@ -133,6 +134,7 @@ VOID ViForgetHeld(VOID);
 
 /* table.c: what is known of each lock, over all CPUs. */
 VOID ViBeforeAcquire(const VI_REQUEST *request); /* recursion, kind, first use, order, IRQL of the lock */
+VOID ViLearnKind(const VI_REQUEST *request);     /* before its first use: a lock that an interrupt object is given */
 VOID ViAfterAcquire(const VI_REQUEST *request);
 VOID ViBeforeRelease(const VI_REQUEST *held);
 VOID ViCheckContext(const VI_REQUEST *request, BOOLEAN at_dpc); /* IRQL of an acquisition; no ISR (SPIN-5, SPIN-12) */

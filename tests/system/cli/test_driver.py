@@ -123,6 +123,16 @@ def test_an_executive_lock_where_synchronisation_belongs_is_told_by_the_trace(tm
     assert f"mydrv!MydrvIsr ({line(source, 'BOOLEAN NTAPI MydrvIsr(')})" in done.stdout
 
 
+def test_an_executive_lock_where_synchronisation_belongs_stops_the_verifier(tmp_path: Path) -> None:
+    source = changed(tmp_path, (SYNCHRONIZED, LOCKED))
+    done = dirql("run-driver", str(source.with_suffix(".sys")), "--cpus", "2", "--no-export", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "(0xC4/0x1008)" in done.stderr
+    assert "an interrupt spin lock is taken by an executive routine" in done.stderr
+    assert f"({line(source, '/* wrong */')})" in done.stderr
+    assert f"({line(source, 'IoConnectInterruptEx(&parameters)')})" in done.stderr
+
+
 @pytest.mark.parametrize("verifier", ["--verifier", "--no-verifier"])
 def test_a_request_completed_under_a_lock_is_told_by_both_judges(tmp_path: Path, verifier: str) -> None:
     source = changed(tmp_path, (ACQUIRE, ACQUIRE_MARKED), (RELEASE, KEEP), (COMPLETE, COMPLETE + RELEASE_LATE))
