@@ -119,6 +119,7 @@ class Driver:
             GuestRequestError: no driver has it, or it is not started.
         """
         what = f"{self.image.name} to stop its device"
+        self.machine.about_to_remove()
         answer, *_ = self.machine.link.request("StopDevice", location, what=what, timeout=timeout)
         self._agreed(answer, "IRP_MN_QUERY_STOP_DEVICE")
 
@@ -136,6 +137,7 @@ class Driver:
             GuestRequestError: no driver has it.
         """
         what = f"{self.image.name} to let its device be removed"
+        self.machine.about_to_remove()
         answer, *_ = self.machine.link.request("RemoveDevice", location, what=what, timeout=timeout)
         self._agreed(answer, "IRP_MN_QUERY_REMOVE_DEVICE")
 
@@ -196,6 +198,7 @@ class Driver:
         """
         for handle in self._handles:
             handle.close(timeout)
+        self.machine.about_to_remove()
         with reasons_told(self.machine.memory):
             self.machine.link.request("UnloadDriver", self.base, what=f"{self.image.name} to unload", timeout=timeout)
         self.machine.symbols.remove(self.base)

@@ -48,7 +48,7 @@ from dirql.qemu.waits import Deadline
 from dirql.requests import Requests
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -105,6 +105,8 @@ class Machine(Controls):
         self.config = replace(config or MachineConfig(), **options)  # type: ignore[arg-type]
         self.folder = folder
         self.drivers: list[Driver] = []
+        self.on_removal: list[Callable[[], None]] = []
+        """Called before a driver or one of its devices goes: whoever keeps names looks at the guest's memory then."""
         self._sent: dict[str, DriverImage] = {}  # by the name that LdrImages has, which may be cut short
         qemu = self.config.qemu_config()
         if self.config.mode == "kvm":
@@ -283,6 +285,11 @@ class Machine(Controls):
         self.link.wait_ready(deadline)
         if bios:
             self.session.hold_resets(deadline)
+
+    def about_to_remove(self) -> None:
+        """Tell those who want to know that a driver, or a device of one, is about to go."""
+        for listener in tuple(self.on_removal):
+            listener()
 
     def cpu_states(self) -> tuple[CpuState, ...]:
         """Return where each CPU is right now, as QEMU sees it.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from dirql.errors import DirqlError
 from dirql.guest.memory import physical
+from dirql.naming import Names
 from dirql.trace.clock import Clock
 from dirql.trace.collect import Collector, RingReader
 from dirql.trace.folder import TraceMeta, load, write_meta
@@ -80,6 +81,7 @@ class Recording:
         ]
         self._collector = Collector(folder, rings)
         self._pairs: list[tuple[int, int]] = []
+        self._names = Names(machine)
 
     def synchronize(self) -> None:
         """Collect pairs of host and guest time. Done at both ends of a recording; nothing to do under icount."""
@@ -93,6 +95,7 @@ class Recording:
     def __enter__(self) -> Self:
         """Start."""
         self._collector.start()
+        self.machine.on_removal.append(self._names.look)
         try:
             self.synchronize()
         except BaseException:
@@ -124,11 +127,10 @@ class Recording:
         collected = self._collector.stop(cut=cut)
         self.cut = collected.cut
         debug = self.machine.kernel.debug
-        symbols: tuple[tuple[int, int, str], ...] = ()
-        lines: tuple[tuple[int, str, int], ...] = ()
-        with suppress(DirqlError):
-            symbols = self.machine.symbols.table()
-            lines = self.machine.symbols.lines()
+        if self._names.look in self.machine.on_removal:
+            self.machine.on_removal.remove(self._names.look)
+        self._names.look()
+        self._names.write(self.folder)
         write_meta(
             self.folder,
             TraceMeta(
@@ -142,8 +144,6 @@ class Recording:
                 lost=collected.lost,
                 cut=collected.cut,
                 horizon=collected.horizon,
-                symbols=symbols,
-                lines=lines,
                 accounting=self.accounting,
                 notes=collected.notes,
             ),

@@ -16,13 +16,34 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_FORMAT = 6
+_FORMAT = 7
 
 
 def cache_folder() -> Path:
     """Return where the cache is."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "dirql"
+
+
+def cached_file(identity: str, part: str, write: Callable[[Path], None]) -> Path | None:
+    """Return a file of an image's data, written now if it is not there; None where the cache cannot be written.
+
+    Args:
+        identity: the image's build-id or digest, in hexadecimal.
+        part: which data of the image, with the file's suffix.
+        write: writes the file.
+    """
+    path = cache_folder() / f"{identity}.{_FORMAT}.{part}"
+    if path.exists():
+        return path
+    temporary = path.with_suffix(f".{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        temporary.replace(path)
+    except OSError:
+        return None
+    return path
 
 
 def cached(identity: str, part: str, read: Callable[[], Any]) -> Any:  # noqa: ANN401 (JSON data)

@@ -29,6 +29,7 @@ def read_debug_info(dwarf: Any) -> DebugInfo:  # noqa: ANN401 (pyelftools has no
     enumerations: dict[str, dict[str, int]] = {}
     functions: list[tuple[int, int, str]] = []
     variables: dict[str, Variable] = {}
+    data: set[tuple[int, int, str]] = set()
     for unit in dwarf.iter_CUs():
         for die in unit.iter_DIEs():
             if die.tag in _RECORDS and "DW_AT_byte_size" in die.attributes:
@@ -46,8 +47,10 @@ def read_debug_info(dwarf: Any) -> DebugInfo:  # noqa: ANN401 (pyelftools has no
             elif die.tag == "DW_TAG_variable":
                 address = _fixed_address(die)
                 if address is not None:
-                    variables.setdefault(_described(die), Variable(address, _field(0, _stripped(die)).structure))
-    return DebugInfo(structures, enumerations, tuple(sorted(functions)), variables)
+                    field = _field(0, _stripped(die))
+                    variables.setdefault(_described(die), Variable(address, field.structure))
+                    data.add((address, field.size, _described(die)))
+    return DebugInfo(structures, enumerations, tuple(sorted(functions)), variables, tuple(sorted(data)))
 
 
 def read_lines(dwarf: Any) -> list[Line]:  # noqa: ANN401 (pyelftools has no types)

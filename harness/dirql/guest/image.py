@@ -85,6 +85,11 @@ class Image:
             lines = cached(self.identity, "lines", lambda: read_lines(self._dwarf()))
         return [(address, file, line) for address, file, line in lines]
 
+    @property
+    def symbol_rows(self) -> list[tuple[int, int, str]]:
+        """(address as linked, size in bytes, name) of functions and variables, for `trace.namefiles`."""
+        return sorted({*self.debug.functions, *(row for row in self.debug.data if row[1])})
+
     def line(self, address: int) -> tuple[str, int] | None:
         """Return (file, line number) of an address as linked; None where there is no line."""
         at = bisect.bisect_right(self.lines, (address, "\U0010ffff", 0)) - 1
@@ -141,6 +146,12 @@ class KernelImage(Image):
             return self.symbols[symbol][0]
         except KeyError:
             raise BuildError(f"{self.name} has no symbol {symbol}; rebuild it, or use its own harness") from None
+
+    @property
+    def symbol_rows(self) -> list[tuple[int, int, str]]:
+        """As `Image`: every symbol of the ELF table that has a size and a place in the guest."""
+        first = self.address("KiImageStart")
+        return sorted((a, size, name) for name, (a, size) in self.symbols.items() if size and a >= first)
 
     def _elf(self) -> Any:  # noqa: ANN401
         import io

@@ -86,12 +86,15 @@ class DebugInfo:
         enumerations: by C name likewise: enumerator -> value.
         functions: (address as linked, size in bytes, name).
         variables: those with a fixed address, by name.
+        data: (address as linked, size in bytes, name) of every variable with a fixed address; of one name there may be
+            several, in several files.
     """
 
     structures: dict[str, Structure]
     enumerations: dict[str, dict[str, int]]
     functions: tuple[tuple[int, int, str], ...]
     variables: dict[str, Variable]
+    data: tuple[tuple[int, int, str], ...] = ()
 
     def function(self, name: str) -> int:
         """Return a function's address, as linked.
@@ -149,6 +152,7 @@ class DebugInfo:
             "enumerations": self.enumerations,
             "functions": [list(function) for function in self.functions],
             "variables": {name: [v.address, v.structure] for name, v in self.variables.items()},
+            "data": [list(each) for each in self.data],
         }
 
     @classmethod
@@ -162,4 +166,5 @@ class DebugInfo:
             enumerations=data["enumerations"],
             functions=tuple((int(a), int(size), str(name)) for a, size, name in data["functions"]),
             variables={name: Variable(int(a), str(structure)) for name, (a, structure) in data["variables"].items()},
+            data=tuple((int(a), int(size), str(name)) for a, size, name in data["data"]),
         )

@@ -137,14 +137,10 @@ class Symbolizer:
             ]
         return tuple(rows)
 
-    def lines(self) -> tuple[tuple[int, str, int], ...]:
-        """Return (address, file, line number) of the drivers' lines; 0 where a run of code ends."""
-        return tuple(
-            (address + module.offset, file, line)
-            for module in (*self.modules[1:], *self._unloaded)
-            if module.image is not None
-            for address, file, line in module.image.lines
-        )
+    @property
+    def known_modules(self) -> tuple[Module, ...]:
+        """All modules, and those unloaded ones whose place no other has taken."""
+        return (*self.modules, *self._unloaded)
 
     def _names(self, module: Module) -> list[tuple[int, int, str]]:
         if module is self._kernel:

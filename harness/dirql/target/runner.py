@@ -6,13 +6,14 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Self
 
 from dirql.errors import DirqlError, GuestBugCheck, GuestError, GuestHang
 from dirql.guest.image import DriverImage
 from dirql.machine import Machine
+from dirql.naming import Names
 from dirql.target.outcome import ASSERTION_CODE, Assertion, CaseResult, weigh
 from dirql.target.slices import CaseTrace
 from dirql.trace.folder import write_meta, write_records
@@ -219,7 +220,10 @@ class CaseRunner:
         folder = self._machine.folder / case.id
         per_cpu = [trace.records[trace.on_cpu(cpu)] for cpu in range(trace.cpus)]
         write_records(folder, per_cpu)
-        write_meta(folder, replace(trace.meta, symbols=self._machine.symbols.table()))
+        write_meta(folder, trace.meta)
+        names = Names(self._machine)
+        names.look()
+        names.write(folder)
         return f"\n  trace: dirql trace summary {folder}"
 
 

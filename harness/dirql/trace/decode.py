@@ -72,7 +72,7 @@ class Trace:
     @cached_property
     def symbols(self) -> SymbolTable:
         """Names for the addresses in the records."""
-        return SymbolTable(self.meta.symbols, self.meta.lines)
+        return self.meta.symbol_table()
 
     @cached_property
     def records(self) -> Records:

@@ -14,8 +14,10 @@ import numpy as np
 from dirql.errors import UsageError
 from dirql.trace.accounting import Accounting
 from dirql.trace.clock import Clock
+from dirql.trace.namefiles import read_names
 from dirql.trace.quiet import QuietStart
 from dirql.trace.schema import EventTable, Records, record_dtype
+from dirql.trace.symbols import SymbolTable
 
 if TYPE_CHECKING:
     from dirql.trace.decode import Trace
@@ -48,6 +50,7 @@ class TraceMeta:
         symbols: (address, size in bytes, name) of what the records may point to.
         lines: (address, file, line number) of the drivers' code; line 0 where a run of code ends.
         accounting: the host's counts of interrupts, where it kept any.
+        names: the folder where `trace.namefiles` keeps more names; not stored, `load` sets it.
         quiet: the trace is a part that begins with the machine at rest; None where it begins with the machine itself.
         notes: what the collector wants a reader to know.
     """
@@ -68,6 +71,7 @@ class TraceMeta:
     accounting: Accounting | None = None
     quiet: QuietStart | None = None
     notes: tuple[str, ...] = field(default=())
+    names: Path | None = None
 
     def __post_init__(self) -> None:
         """Check the mode.
@@ -97,6 +101,11 @@ class TraceMeta:
         if self.skew_ns is not None:
             return self.skew_ns
         return 0.0 if self.mode == "icount" else float(DEFAULT_SKEW_NS)
+
+    def symbol_table(self) -> SymbolTable:
+        """Return names for the addresses in the records."""
+        modules, objects = read_names(self.names) if self.names is not None else ((), ())
+        return SymbolTable(self.symbols, self.lines, modules, objects)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
@@ -212,4 +221,4 @@ def load(run: Path) -> Trace:
         whole = len(raw) - len(raw) % meta.record_size
         cut = cut or whole != len(raw)
         per_cpu.append(np.frombuffer(raw[:whole] if whole != len(raw) else raw, dtype=meta.dtype))
-    return Trace(per_cpu, replace(meta, cut=cut))
+    return Trace(per_cpu, replace(meta, cut=cut, names=trace_folder(run)))
