@@ -92,6 +92,11 @@ class Trace:
         return len(self._block) - 1
 
     @property
+    def blocks(self) -> Indices:
+        """Where each CPU's records begin among those laid out CPU after CPU, and where the last one's end."""
+        return self._block
+
+    @property
     def lost(self) -> tuple[int, ...]:
         """Per CPU, records that are missing, by the collector's count or by the gaps in the sequence numbers."""
         counted = self.meta.lost + (0,) * (self.cpus - len(self.meta.lost))

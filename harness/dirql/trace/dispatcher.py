@@ -18,13 +18,17 @@ from dirql.trace.lives import WAIT_ANY, Life, Readiness, Release, State, Wait
 from dirql.trace.threads import TERMINATED, WAITING
 
 if TYPE_CHECKING:
+    from dirql.trace.decode import Trace
     from dirql.trace.history import History
+    from dirql.trace.schema import Indices
 
 EVENTS = (
     *("ThreadSwitch", "ThreadReady", "ThreadCreate", "ThreadExit", "WaitBegin", "WaitEnd", "Signal", "TimerExpire"),
     *("ApcStart", "ApcEnd", "DpcStart", "DpcEnd", "CaseEnd"),
 )
 """What the model is made from."""
+_NEXT = ("DpcStart", "DpcEnd", "CaseEnd")
+"""Those of them that only say that their CPU has done with what it did before."""
 
 
 @dataclass
@@ -95,7 +99,7 @@ class Dispatcher:
             else:
                 self._running[cpu] = self._life(int(threads.address[number]))
                 self._running[cpu].enter(State.RUNNING, begin, cpu)
-        index = trace.where(*EVENTS) if threads.switched or len(trace.where("Signal")) else trace.where("Signal")
+        index = _telling(trace) if threads.switched or len(trace.where("Signal")) else trace.where("Signal")
         acts = {
             trace.meta.events.numbers[name]: getattr(self, f"_{name}") for name in EVENTS if name in trace.meta.events
         }
@@ -290,3 +294,18 @@ class Dispatcher:
         for ready, at in self._doubts:
             if ready.run >= 0 and cpus.get(ready.run) == ready.cpu:
                 self.odd.passed_over.append((ready.index, at, ready.run))
+
+
+def _telling(trace: Trace) -> Indices:
+    """Return the records of `EVENTS`, without those that say again that their CPU has done with what it did."""
+    index = trace.where(*EVENTS)
+    plain = np.isin(trace.event[index], [trace.meta.events.numbers.get(name, -1) for name in _NEXT])
+    if not plain.any():
+        return index
+    mine = np.argsort(trace.cpu[index], kind="stable")
+    cpu, plain_there = trace.cpu[index[mine]], plain[mine]
+    again = plain_there.copy()
+    again[1:] &= plain_there[:-1] | (cpu[1:] != cpu[:-1])
+    keep = np.ones(len(index), dtype=np.bool_)
+    keep[mine[again]] = False
+    return index[keep]

@@ -152,7 +152,7 @@ class History:
     def of_threads(self) -> Flags:
         """Which records their thread made itself, in no interrupt: all but the switches from thread to thread."""
         trace = self.trace
-        own: Flags = contexts(trace, self.interrupts).opener < 0
+        own: Flags = contexts(trace, self.interrupts).outside.copy()
         own[trace.where("ThreadSwitch", "InterruptEnter", "InterruptExit")] = False
         return own
 
@@ -185,7 +185,7 @@ class History:
     @cached_property
     def following(self) -> Indices:
         """For each record the one after it in the same context; -1 where none. See `previous`."""
-        after = _inverse(self.in_frames.previous)
+        after = self.in_frames.following
         if not self.preemptible.any():
             return after
         return np.where(self.preemptible, _inverse(self.threads.previous(self.of_threads)), after)

@@ -10,11 +10,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 
 from dirql.trace.decode import Trace
 from dirql.trace.schema import Bytes, Flags, Indices, Words
+
+_T = TypeVar("_T", bound=np.generic)
+_FEW = 4096
+_TABLE = 1 << 16
+_TABLE_SHIFT = np.uint64(48)
+_SCRAMBLE = np.uint64(0x9E37_79B9_7F4A_7C15)
 
 
 @dataclass(frozen=True)
@@ -47,9 +54,34 @@ class Intervals:
 
 
 def factorize(keys: Words) -> tuple[Words, Indices]:
-    """Return the distinct keys, sorted, and for each key its number among them."""
-    distinct = np.unique(keys)
-    return distinct, np.searchsorted(distinct, keys)
+    """Return the distinct keys, sorted, and for each key its number among them.
+
+    Traces have few objects and many records: the keys are spread over a table by a hash, where most are alone at once.
+    """
+    if len(keys) < _FEW:
+        distinct = np.unique(keys)
+        return distinct, np.searchsorted(distinct, keys)
+    slot = (keys * _SCRAMBLE) >> _TABLE_SHIFT
+    table = np.zeros(_TABLE, dtype=np.uint64)
+    table[slot] = keys
+    beaten = np.flatnonzero(table[slot] != keys)  # another key has their slot
+    if len(beaten) * 4 > len(keys):
+        distinct = np.unique(keys)
+        return distinct, np.searchsorted(distinct, keys)
+    used = np.zeros(_TABLE, dtype=np.bool_)
+    used[slot] = True
+    slots = np.flatnonzero(used)
+    others = np.unique(keys[beaten])
+    distinct = np.concatenate([table[slots], others])
+    order = np.argsort(distinct)
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    of_slot = np.zeros(_TABLE, dtype=np.int64)
+    of_slot[slots] = rank[: len(slots)]
+    number = of_slot[slot]
+    if len(beaten):
+        number[beaten] = rank[len(slots) + np.searchsorted(others, keys[beaten])]
+    return distinct[order], number
 
 
 def stable_groups(number: Indices) -> Indices:
@@ -176,81 +208,138 @@ def pair_nested(
     return replace(spans, key=spans.key & np.uint64((1 << 64) - 16))
 
 
-@dataclass(frozen=True)
 class Contexts:
     """For every record, what its CPU was in the middle of, among intervals that nest.
 
-    A beginning and an end belong to their own interval. Intervals that still run when the trace ends count.
+    A beginning and an end belong to their own interval. Intervals that still run when the trace ends count. Where
+    intervals cross (a faulty trace), a record is never given to one that had ended before it.
 
-    Attributes:
-        opener: index of the record that began the innermost interval; -1 outside all.
-        depth: how many intervals were open.
+    The records of a CPU between two beginnings or ends are a stretch: its first record may begin an interval, all of it
+    is as deep, and in the same one. Everything is found per stretch, and spread over the records when it is asked for.
+
+    Args:
+        trace: the trace.
+        first: the place among the records laid out CPU after CPU where each interval begins.
+        last: the same of its last record.
     """
 
-    trace: Trace
-    opener: Indices
-    depth: Bytes
-    _order: Indices
-    _opens: Flags
+    def __init__(self, trace: Trace, first: Indices, last: Indices) -> None:
+        self.trace = trace
+        size = len(trace)
+        after = last + 1
+        edge = np.zeros(size + 1, dtype=np.bool_)
+        edge[trace.blocks] = True
+        edge[after] = True
+        edge[first] = True
+        opens = np.zeros(size, dtype=np.bool_)
+        opens[first] = True
+        begin = np.flatnonzero(edge[:size])
+        number = np.zeros(size + 1, dtype=np.int32)
+        number[begin] = np.arange(len(begin), dtype=np.int32)
+        number[size] = len(begin)
+        change = np.bincount(number[first], minlength=len(begin) + 1)
+        change -= np.bincount(number[after], minlength=len(begin) + 1)
+        depth = np.cumsum(change[:-1]).clip(0, 255).astype(np.uint8)
+        self._begin, self._depth, self._number = begin, depth, number
+        self._opens = opens[begin]
+        self._end = np.append(begin[1:], size)
+        ends_at = np.zeros(len(begin), dtype=np.int64)
+        ends_at[number[first]] = last
+        self._order = order = np.argsort(depth, kind="stable")  # stretch after stretch, then depth after depth
+        inside = order[len(order) - int(np.count_nonzero(depth)) :]
+        latest = np.maximum.accumulate(np.where(self._opens[inside], np.arange(len(inside)), 0))
+        candidate = inside[latest]
+        valid = (self._opens[candidate] & (depth[candidate] == depth[inside])) & (ends_at[candidate] >= begin[inside])
+        self._opener = np.full(len(begin), -1, dtype=np.int64)
+        """Per stretch, the stretch that its interval begins with; -1 outside all."""
+        self._opener[inside[valid]] = candidate[valid]
+
+    def _spread(self, values: np.ndarray[tuple[int, ...], np.dtype[_T]]) -> np.ndarray[tuple[int, ...], np.dtype[_T]]:
+        """Give every record its stretch's value."""
+        out = np.empty(len(self.trace), dtype=values.dtype)
+        out[self.trace.by_cpu] = np.repeat(values, self._end - self._begin)
+        return out
+
+    @cached_property
+    def opener(self) -> Indices:
+        """Index of the record that began the innermost interval of each record; -1 outside all."""
+        return self._spread(self._records_of(self._opener))
+
+    def _records_of(self, stretch: Indices) -> Indices:
+        """Return the first record of stretches; -1 for -1."""
+        if not len(self._begin):
+            return stretch
+        return np.where(stretch >= 0, self.trace.by_cpu[self._begin[stretch]], -1)
+
+    @cached_property
+    def depth(self) -> Bytes:
+        """How many intervals each record is in."""
+        return self._spread(self._depth)
+
+    @cached_property
+    def outside(self) -> Flags:
+        """Which records are in none."""
+        return self._spread(self._opener < 0)
+
+    @cached_property
+    def _joints(self) -> tuple[Indices, Indices]:
+        """Stretches of one context that follow each other in it: the former, the latter."""
+        one, other = self._order[:-1], self._order[1:]
+        same = (self._opener[one] == self._opener[other]) & (self._depth[one] == self._depth[other])
+        same &= ~self._opens[other]
+        cpu = self.trace.cpu[self.trace.by_cpu[self._begin]]
+        same &= cpu[one] == cpu[other]
+        return one[same], other[same]
 
     @cached_property
     def previous(self) -> Indices:
         """For each record the one before it in the same context, skipping what interrupted it; -1 where none."""
-        before = np.full(len(self.trace), -1, dtype=np.int64)
-        first, second = self._order[:-1], self._order[1:]
-        same = (
-            (self.opener[first] == self.opener[second])
-            & (self.depth[first] == self.depth[second])
-            & (self.trace.cpu[first] == self.trace.cpu[second])
-        )
-        before[second] = np.where(same, first, -1)
-        return before
+        by_cpu = self.trace.by_cpu
+        before = np.empty(len(by_cpu), dtype=np.int64)
+        before[1:] = by_cpu[:-1]
+        before[self._begin] = -1
+        one, other = self._joints
+        before[self._begin[other]] = by_cpu[self._end[one] - 1]
+        out = np.empty(len(by_cpu), dtype=np.int64)
+        out[by_cpu] = before
+        return out
+
+    @cached_property
+    def following(self) -> Indices:
+        """For each record the one after it in the same context; -1 where none."""
+        by_cpu = self.trace.by_cpu
+        after = np.empty(len(by_cpu), dtype=np.int64)
+        after[:-1] = by_cpu[1:]
+        after[self._end - 1] = -1
+        one, other = self._joints
+        after[self._end[one] - 1] = by_cpu[self._begin[other]]
+        out = np.empty(len(by_cpu), dtype=np.int64)
+        out[by_cpu] = after
+        return out
+
+    @cached_property
+    def _outer(self) -> Indices:
+        """Per stretch that begins an interval, the one that the next outer interval begins with; -1 where none."""
+        outer = np.full(len(self._begin), -1, dtype=np.int64)
+        opens = np.flatnonzero(self._opens)
+        depth = self._depth[opens]
+        block = np.searchsorted(self.trace.blocks, self._begin[opens], side="right")
+        for level in range(2, int(depth.max(initial=0)) + 1):
+            latest = np.maximum.accumulate(np.where(depth == level - 1, np.arange(len(opens)), -1))
+            mine = np.flatnonzero(depth == level)
+            found = latest[mine]
+            fits = (found >= 0) & (block[found] == block[mine])
+            outer[opens[mine[fits]]] = opens[found[fits]]
+        return outer
 
     def parent(self, openers: Indices) -> Indices:
         """Return for each record that began an interval the beginning of the next outer one; -1 where none."""
-        position = self.trace.position
-        every = np.flatnonzero(self._opens)
-        size = len(self.trace)
-        ranked = np.sort(self.depth[every].astype(np.int64) * size + position[every])
-        wanted = (self.depth[openers].astype(np.int64) - 1) * size + position[openers]
-        at = np.searchsorted(ranked, wanted) - 1
-        found = ranked[np.maximum(at, 0)] if len(ranked) else np.zeros(len(openers), dtype=np.int64)
-        outer = self.trace.by_cpu[found % max(size, 1)] if size else found
-        fits = (at >= 0) & (found // max(size, 1) == self.depth[openers].astype(np.int64) - 1)
-        fits &= self.trace.cpu[outer] == self.trace.cpu[openers]
-        return np.where(fits, outer, -1)
+        return self._records_of(self._outer[self._number[self.trace.position[openers]]])
 
 
 def contexts(trace: Trace, *spans: Intervals) -> Contexts:
-    """Find the context of every record among all the intervals given.
-
-    Where intervals cross (a faulty trace), a record is never given to one that had ended before it.
-    """
-    size = len(trace)
+    """Find the context of every record among all the intervals given."""
     running = np.concatenate([span.running for span in spans])
     start = np.concatenate([*(span.start for span in spans), running])
     end = np.concatenate([*(span.end for span in spans), trace.last_on(trace.cpu[running])])
-    first, last = trace.position[start], trace.position[end]
-    closed = len(start) - len(running)
-    change = np.zeros(size + 1, dtype=np.int16)
-    change[first] = 1
-    change[last[:closed] + 1] -= 1
-    np.subtract.at(change, last[closed:] + 1, 1)
-    depth = np.cumsum(change[:size], dtype=np.int16).clip(0, 255).astype(np.uint8)
-    opens = np.zeros(size, dtype=np.bool_)
-    opens[first] = True
-    ends_at = np.zeros(size, dtype=np.int64)
-    ends_at[first] = last
-    order = np.argsort(depth, kind="stable")  # laid out CPU after CPU, then depth after depth
-    inside = order[size - int(np.count_nonzero(depth)) :]
-    latest = np.maximum.accumulate(np.where(opens[inside], np.arange(len(inside)), 0)) if len(inside) else inside
-    candidate = inside[latest]
-    valid = opens[candidate] & (depth[candidate] == depth[inside]) & (ends_at[candidate] >= inside)
-    by_cpu = trace.by_cpu
-    opener = np.full(size, -1, dtype=np.int64)
-    opener[by_cpu[inside[valid]]] = by_cpu[candidate[valid]]
-    opens_index = np.zeros(size, dtype=np.bool_)
-    opens_index[start] = True
-    depth_index = np.empty(size, dtype=np.uint8)
-    depth_index[by_cpu] = depth
-    return Contexts(trace, opener, depth_index, by_cpu[order], opens_index)
+    return Contexts(trace, trace.position[start], trace.position[end])

@@ -157,8 +157,12 @@ class Threads:
     @cached_property
     def order(self) -> Indices:
         """All records, thread after thread, each thread's in the order in which it made them, on whatever CPU."""
-        begin = self.spells.begin[self.spell] if len(self.spells) else self.spell
-        return np.lexsort((self.trace.position, begin, self.number))
+        spells = self.spells
+        turns = np.lexsort((spells.begin, spells.thread))
+        lengths = self.trace.position[spells.last] - self.trace.position[spells.begin] + 1
+        ends = np.cumsum(lengths[turns])
+        shift = self.trace.position[spells.begin[turns]] - (ends - lengths[turns])
+        return self.trace.by_cpu[np.arange(len(self.trace)) + np.repeat(shift, lengths[turns])]
 
     @cached_property
     def rank(self) -> Indices:
