@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from dirql.trace.decode import Trace
 from dirql.trace.intervals import Contexts, factorize, stable_groups
 from dirql.trace.schema import Flags, Indices
 from dirql.trace.threads import READY, STANDBY, Threads, left_state
+
+if TYPE_CHECKING:
+    from dirql.trace.history import Lookup
 
 SEARCH_STEPS = 20_000
 STARTS = ("DpcStart", "ThreadedDpcStart")
@@ -58,13 +61,13 @@ class DpcRuns:
         return insert[started], taken[started]
 
 
-def dpc_runs(trace: Trace, in_frames: Contexts, previous: Indices) -> DpcRuns:
+def dpc_runs(trace: Trace, in_frames: Contexts, previous: Lookup) -> DpcRuns:
     """Follow every KDPC through the trace.
 
     Args:
         trace: the trace.
         in_frames: the context of each record among the interrupts above DISPATCH_LEVEL.
-        previous: for each record the one before it in its context or thread, -1 for none.
+        previous: finds for each record the one before it in its context or thread, -1 for none.
     """
     index = trace.where("DpcInsert", *STARTS, "DpcRemove")
     insert_event = trace.meta.events["DpcInsert"]

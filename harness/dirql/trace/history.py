@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from dirql.trace.decode import Trace
 from dirql.trace.dispatcher import Dispatcher
 from dirql.trace.dpcs import DpcRuns, dpc_runs
-from dirql.trace.intervals import Contexts, Intervals, contexts, pair, pair_nested, pair_records
+from dirql.trace.intervals import Contexts, Intervals, contexts, cover, pair, pair_nested, pair_records
 from dirql.trace.irps import Irps
 from dirql.trace.schema import Bytes, Flags, Indices
 from dirql.trace.threads import Threads
@@ -33,6 +34,21 @@ def interrupted_irql(trace: Trace, index: Indices) -> Indices:
     return ((trace.arg0[index] >> np.uint64(8)) & np.uint64(0xFF)).astype(np.int64)
 
 
+class Lookup:
+    """What can be looked up for chosen records, by their indices.
+
+    Args:
+        find: looks it up.
+    """
+
+    def __init__(self, find: Callable[[Indices], Indices]) -> None:
+        self._find = find
+
+    def __getitem__(self, index: Indices) -> Indices:
+        """Look it up for the records of these indices."""
+        return self._find(index)
+
+
 class History:
     """The intervals of a trace. Each is computed when it is first asked for."""
 
@@ -49,7 +65,7 @@ class History:
         level = None
         if len(self.threaded_dpcs.start) or len(self.threaded_dpcs.running):
             # The DPC interrupt may come again on a CPU, in the threaded DPC that it has begun.
-            inside = contexts(trace, self.threaded_dpcs).depth[index]
+            inside = cover(trace, self.threaded_dpcs)[trace.position[index]]
             level = inside.astype(np.uint64) << np.uint64(8)
         return pair_records(trace, index, trace.meta.events["InterruptEnter"], 0xFF, level)
 
@@ -152,53 +168,66 @@ class History:
     def of_threads(self) -> Flags:
         """Which records their thread made itself, in no interrupt: all but the switches from thread to thread."""
         trace = self.trace
-        own: Flags = contexts(trace, self.interrupts).outside.copy()
+        own: Flags = (cover(trace, self.interrupts) == 0)[trace.position]
         own[trace.where("ThreadSwitch", "InterruptEnter", "InterruptExit")] = False
         return own
 
     @cached_property
-    def preemptible(self) -> Flags:
-        """Which records a thread made below DISPATCH_LEVEL: others may have had its CPU just before and just after."""
-        if not self.threads.switched:
-            return np.zeros(len(self.trace), dtype=np.bool_)
-        low: Flags = self.of_threads & (self.trace.irql < DISPATCH_LEVEL)
-        return low
-
-    @cached_property
-    def previous(self) -> Indices:
+    def previous(self) -> Lookup:
         """For each record the one before it in the same context; -1 where none.
 
         At DISPATCH_LEVEL and above that is the CPU's, without what interrupted it (`frames`). Below it is the thread's
         own, on whatever CPU that was: what a record says may have been done before the thread was preempted.
         """
-        before = self.in_frames.previous
-        if not self.preemptible.any():
-            return before
-        return np.where(self.preemptible, self.threads.previous(self.of_threads), before)
+        return Lookup(lambda index: self._beside(index, self.in_frames.previous, lambda: self._previous_of_threads))
 
     @cached_property
-    def previous_here(self) -> Indices:
-        """The same; -1 where that was on another CPU, whose clock may differ."""
-        before, cpu = self.previous, self.trace.cpu
-        return np.where((before >= 0) & (cpu[before] == cpu), before, -1)
-
-    @cached_property
-    def following(self) -> Indices:
+    def following(self) -> Lookup:
         """For each record the one after it in the same context; -1 where none. See `previous`."""
-        after = self.in_frames.following
-        if not self.preemptible.any():
-            return after
-        return np.where(self.preemptible, _inverse(self.threads.previous(self.of_threads)), after)
+        return Lookup(lambda index: self._beside(index, self.in_frames.following, lambda: self._following_of_threads))
 
     @cached_property
-    def earliest(self) -> Indices:
+    def _previous_of_threads(self) -> Indices:
+        return self.threads.previous(self.of_threads)
+
+    @cached_property
+    def _following_of_threads(self) -> Indices:
+        return _inverse(self._previous_of_threads)
+
+    def _beside(self, index: Indices, of_cpus: Indices, of_threads: Callable[[], Indices]) -> Indices:
+        """Look in the threads for the neighbours of what they did below DISPATCH_LEVEL, else on the CPU."""
+        found = of_cpus[index]
+        if self.threads.switched:
+            low = np.flatnonzero(self.trace.irql[index] < DISPATCH_LEVEL)
+            if len(low):
+                low = low[self.of_threads[index[low]]]
+                found[low] = of_threads()[index[low]]
+        return found
+
+    @cached_property
+    def previous_here(self) -> Lookup:
+        """The same as `previous`; -1 where that was on another CPU, whose clock may differ."""
+        cpu = self.trace.cpu
+
+        def here(index: Indices) -> Indices:
+            before = self.previous[index]
+            return np.where((before >= 0) & (cpu[before] == cpu[index]), before, -1)
+
+        return Lookup(here)
+
+    @cached_property
+    def earliest(self) -> Lookup:
         """For each record, in ticks, a time before which what it records cannot have been done.
 
         That is the time of the record before it in its context, less the clocks' skew.
         """
-        before = self.previous
-        since: Indices = np.where(before >= 0, self.trace.time[before], np.iinfo(np.int64).min // 4)
-        return since - self.trace.skew_ticks
+        long_ago = np.iinfo(np.int64).min // 4
+
+        def since(index: Indices) -> Indices:
+            before = self.previous[index]
+            return np.where(before >= 0, self.trace.time[before], long_ago) - self.trace.skew_ticks
+
+        return Lookup(since)
 
     @cached_property
     def halts(self) -> tuple[Indices, Indices]:

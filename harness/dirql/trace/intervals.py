@@ -15,8 +15,10 @@ from typing import TypeVar
 import numpy as np
 
 from dirql.trace.decode import Trace
-from dirql.trace.schema import Bytes, Flags, Indices, Words
+from dirql.trace.schema import Bytes, Indices, Words
 
+Depths = np.ndarray[tuple[int, ...], np.dtype[np.int16]]
+"""How many intervals something is in."""
 _T = TypeVar("_T", bound=np.generic)
 _FEW = 4096
 _TABLE = 1 << 16
@@ -161,7 +163,7 @@ def pair_records(
     begins_before = np.insert(begins[:-1], 0, False)
     closed = begins & with_after & ~begins_after
     at = np.flatnonzero(closed)
-    by_start = np.argsort(index[at], kind="stable")
+    by_start = np.argsort(index[at])
     at = at[by_start]
     start = index[at]
     return Intervals(
@@ -206,6 +208,17 @@ def pair_nested(
         group=where,
     )
     return replace(spans, key=spans.key & np.uint64((1 << 64) - 16))
+
+
+def cover(trace: Trace, *spans: Intervals) -> Depths:
+    """Count, for each record laid out CPU after CPU, the intervals that it is in, its own beginning or end included."""
+    change = np.zeros(len(trace) + 1, dtype=np.int16)
+    for span in spans:  # a record begins or ends one interval of a kind: no place comes twice
+        change[trace.position[span.start]] += 1
+        change[trace.position[span.end] + 1] -= 1
+        change[trace.position[span.running]] += 1
+        np.subtract.at(change, trace.position[trace.last_on(trace.cpu[span.running])] + 1, 1)
+    return np.cumsum(change[:-1], dtype=np.int16)
 
 
 class Contexts:
@@ -275,11 +288,6 @@ class Contexts:
     def depth(self) -> Bytes:
         """How many intervals each record is in."""
         return self._spread(self._depth)
-
-    @cached_property
-    def outside(self) -> Flags:
-        """Which records are in none."""
-        return self._spread(self._opener < 0)
 
     @cached_property
     def _joints(self) -> tuple[Indices, Indices]:

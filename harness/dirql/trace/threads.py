@@ -162,7 +162,8 @@ class Threads:
         lengths = self.trace.position[spells.last] - self.trace.position[spells.begin] + 1
         ends = np.cumsum(lengths[turns])
         shift = self.trace.position[spells.begin[turns]] - (ends - lengths[turns])
-        return self.trace.by_cpu[np.arange(len(self.trace)) + np.repeat(shift, lengths[turns])]
+        order: Indices = self.trace.by_cpu[np.arange(len(self.trace)) + np.repeat(shift, lengths[turns])]
+        return order
 
     @cached_property
     def rank(self) -> Indices:

@@ -81,7 +81,7 @@ def _judge_call(history: History, call: int, enters: list[Indices], exits: list[
     if len(caller) != 1:
         return
     own = left[trace.cpu[left] == trace.cpu[caller[0]]]
-    returned = int(history.following[own[0]]) if len(own) else -1
+    returned = int(history.following[own[:1]][0]) if len(own) else -1
     if returned < 0:
         return
     missing = sorted(set(range(trace.cpus)) - {int(cpu) for cpu in trace.cpu[left]})

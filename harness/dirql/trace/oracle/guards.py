@@ -73,8 +73,10 @@ def find_guards(history: History) -> Guards:
         nothing = Guard(start, end, start, trace.arg0[start], start < 0, start < 0)
         return Guards(nothing, nothing, ())
     connects = _Connects(trace, start)
-    lock = _usual(_last_acquired(history, start), connects)
-    release = _release(history, lock, start)
+    holds = _Holds(history)
+    last = holds.last_acquired(start)
+    lock = _usual(np.where(last >= 0, holds.lock(last), np.uint64(0)), connects)
+    release = holds.release(lock, start, last)
     guard = Guard(
         start=start,
         end=end,
@@ -100,27 +102,6 @@ def _conflicts(trace: Trace, runs: Guard) -> tuple[tuple[int, int], ...]:
     return tuple(zip(runs.start[earlier].tolist(), runs.start[later].tolist(), strict=True))
 
 
-def _last_acquired(history: History, start: Indices) -> Words:
-    """Return for each run the lock that was last acquired in its context and is still held; 0 where there is none."""
-    trace = history.trace
-    acquired, released = _holds(history)
-    if not len(acquired):
-        return np.zeros(len(start), dtype=np.uint64)
-    size = len(trace)
-    opener = history.in_frames.opener
-
-    def place(index: Indices) -> Indices:
-        """Order records by context, then by position; contexts are numbered by what opened them, or by their CPU."""
-        context = np.where(opener[index] >= 0, opener[index], trace.cpu[index].astype(np.int64) + size)
-        return context * size + trace.position[index]
-
-    ranked, wanted = place(acquired), place(start)
-    order = np.argsort(ranked)
-    at = order[np.maximum(np.searchsorted(ranked[order], wanted) - 1, 0)]
-    fits = (ranked[at] // size == wanted // size) & (ranked[at] < wanted) & (released[at] > start)
-    return np.where(fits, trace.arg0[acquired[at]], np.uint64(0))
-
-
 def _usual(lock: Words, connects: _Connects) -> Words:
     """Return for each run the lock that most runs of its object had since it was connected, or else at any time."""
     chosen = np.zeros(len(lock), dtype=np.uint64)
@@ -135,30 +116,85 @@ def _usual(lock: Words, connects: _Connects) -> Words:
     return chosen
 
 
-def _release(history: History, lock: Words, start: Indices) -> Indices:
-    """Return the index of the record that releases `lock`, which each run's CPU held at its start; -1 if it did not."""
-    trace = history.trace
-    acquired, released = _holds(history)
-    if not len(acquired) or not len(start):
-        return np.full(len(start), -1, dtype=np.int64)
-    size = len(trace)
-    locks, number = factorize(trace.arg0[acquired])
-    ranked = (number * trace.cpus + trace.cpu[acquired]) * size + acquired
-    order = np.argsort(ranked)
-    mine = np.minimum(np.searchsorted(locks, lock), len(locks) - 1)
-    wanted = (mine * trace.cpus + trace.cpu[start]) * size + start
-    at = order[np.maximum(np.searchsorted(ranked[order], wanted) - 1, 0)]
-    held = (
-        (ranked[at] // size == wanted // size) & (ranked[at] < wanted) & (released[at] > start) & (locks[mine] == lock)
-    )
-    return np.where(held, released[at], -1)
+class _Holds:
+    """All holds of spin locks, as numbers: positions of the sorted acquisitions.
 
+    Args:
+        history: the trace's intervals.
+    """
 
-def _holds(history: History) -> tuple[Indices, Indices]:
-    """Return all acquisitions and the release of each; later than all records where there is none."""
-    holds = history.holds
-    never = np.full(len(holds.running), np.iinfo(np.int64).max, dtype=np.int64)
-    return np.concatenate([holds.start, holds.running]), np.concatenate([holds.end, never])
+    def __init__(self, history: History) -> None:
+        self.history, self.trace = history, history.trace
+        holds = history.holds
+        never = np.full(len(holds.running), np.iinfo(np.int64).max, dtype=np.int64)
+        acquired, released = np.concatenate([holds.start, holds.running]), np.concatenate([holds.end, never])
+        if len(holds.running):
+            order = np.argsort(acquired)
+            acquired, released = acquired[order], released[order]
+        self.acquired: Indices = acquired
+        self.released: Indices = released
+
+    def lock(self, number: Indices) -> Words:
+        """Return the lock of each hold; of the last one for -1."""
+        return self.trace.arg0[self.acquired[number]] if len(self.acquired) else np.zeros(len(number), dtype=np.uint64)
+
+    def last_acquired(self, start: Indices) -> Indices:
+        """Return for each run the hold that was last begun in its context and still lasts; -1 where there is none."""
+        found = np.full(len(start), -1, dtype=np.int64)
+        if not len(self.acquired):
+            return found
+        trace = self.trace
+        before = self.history.in_frames.previous[start]
+        at_once = (before >= 0) & trace.are(before, "LockAcquired")
+        number = np.minimum(np.searchsorted(self.acquired, before[at_once]), len(self.acquired) - 1)
+        fits = (self.acquired[number] == before[at_once]) & (self.released[number] > start[at_once])
+        found[at_once] = np.where(fits, number, -1)
+        rest = np.flatnonzero(~at_once)
+        if not len(rest):
+            return found
+        size = len(trace)
+        opener = self.history.in_frames.opener
+
+        def place(index: Indices) -> Indices:
+            """Order records by context, then by position; contexts are numbered by what opened them, or by CPU."""
+            context = np.where(opener[index] >= 0, opener[index], trace.cpu[index].astype(np.int64) + size)
+            return context * size + trace.position[index]
+
+        ranked, wanted = place(self.acquired), place(start[rest])
+        order = np.argsort(ranked)
+        at = order[np.maximum(np.searchsorted(ranked[order], wanted) - 1, 0)]
+        fits = (ranked[at] // size == wanted // size) & (ranked[at] < wanted) & (self.released[at] > start[rest])
+        found[rest] = np.where(fits, at, -1)
+        return found
+
+    def release(self, lock: Words, start: Indices, last: Indices) -> Indices:
+        """Return the record that releases `lock`, which each run's CPU held at its start; -1 if it did not hold it.
+
+        Args:
+            lock: of each run.
+            start: the runs.
+            last: what `last_acquired` says of them: most often that hold is the one.
+        """
+        found = np.full(len(start), -1, dtype=np.int64)
+        if not len(self.acquired) or not len(start):
+            return found
+        trace = self.trace
+        its = (last >= 0) & (self.lock(last) == lock)
+        found[its] = self.released[last[its]]
+        rest = np.flatnonzero(~its)
+        if not len(rest):
+            return found
+        size = len(trace)
+        locks, number = factorize(trace.arg0[self.acquired])
+        ranked = (number * trace.cpus + trace.cpu[self.acquired]) * size + self.acquired
+        order = np.argsort(ranked)
+        mine = np.minimum(np.searchsorted(locks, lock[rest]), len(locks) - 1)
+        wanted = (mine * trace.cpus + trace.cpu[start[rest]]) * size + start[rest]
+        at = order[np.maximum(np.searchsorted(ranked[order], wanted) - 1, 0)]
+        held = (ranked[at] // size == wanted // size) & (ranked[at] < wanted)
+        held &= (self.released[at] > start[rest]) & (locks[mine] == lock[rest])
+        found[rest] = np.where(held, self.released[at], -1)
+        return found
 
 
 class _Connects:

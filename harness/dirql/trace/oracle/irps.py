@@ -177,7 +177,7 @@ def _judge_uses(history: History, irps: Irps, finding: Finding) -> None:
     for at in begins[~irps.of("IrpAllocate")[begins] & ~calls[begins] & ~irps.of("StartIoEnter")[begins]].tolist():
         index, freed = int(irps.index[at]), int(irps.index[at - 1])
         if (
-            trace.time[freed] + trace.skew_ticks < max(history.earliest[index], 0)
+            trace.time[freed] + trace.skew_ticks < max(int(history.earliest[np.array([index])][0]), 0)
             or trace.cpu[freed] == trace.cpu[index]
         ):
             verb = {"IrpFree": "freed", "IrpCancel": "cancelled"}.get(

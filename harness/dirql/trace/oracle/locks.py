@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from dirql.trace.history import History
+from dirql.trace.history import History, Lookup
 from dirql.trace.intervals import Intervals
 from dirql.trace.schema import Flags, Indices, Words
 
@@ -83,8 +83,8 @@ class Locks:
         before = previous[self.acquired]
         for _ in range(2):  # LockWait, LockQueued
             waits = (before >= 0) & (trace.are(before, "LockWait") | trace.are(before, "LockQueued"))
-            waits &= trace.arg0[before] == trace.arg0[self.acquired]
-            before = np.where(waits, previous[before], before)
+            again = np.flatnonzero(waits & (trace.arg0[before] == trace.arg0[self.acquired]))
+            before[again] = previous[before[again]]
         return before
 
     @cached_property
@@ -116,19 +116,20 @@ class Locks:
         return tries
 
     @cached_property
-    def occupied(self) -> Indices:
+    def occupied(self) -> Lookup:
         """For each record, how many locks its CPU holds or waits for.
 
         A hold or wait counts strictly between its first and its last record.
         """
         trace, history = self.trace, self.history
-        change = np.zeros(len(trace) + 1, dtype=np.int64)
+        change = np.zeros(len(trace) + 1, dtype=np.int16)
         for span in (history.holds, history.waits, history.shared_holds, history.shared_waits):
-            np.add.at(change, trace.position[span.start] + 1, 1)
-            np.add.at(change, trace.position[span.end], -1)
-            np.add.at(change, trace.position[span.running] + 1, 1)
-            np.add.at(change, trace.position[trace.last_on(trace.cpu[span.running])] + 1, -1)
-        return np.cumsum(change[:-1])[trace.position]
+            change[trace.position[span.start] + 1] += 1  # each place but once: a record begins or ends one
+            change[trace.position[span.end]] -= 1
+            change[trace.position[span.running] + 1] += 1
+            np.subtract.at(change, trace.position[trace.last_on(trace.cpu[span.running])] + 1, 1)
+        depth = np.cumsum(change[:-1], dtype=np.int16)
+        return Lookup(lambda index: depth[trace.position[index]].astype(np.int64))
 
     def occupant(self, index: int) -> int:
         """Return the record by which the CPU of record `index` holds, or waits for, the lock that it took last."""

@@ -21,7 +21,7 @@ from itertools import pairwise
 import numpy as np
 
 from dirql.trace.history import History
-from dirql.trace.intervals import contexts, factorize
+from dirql.trace.intervals import contexts, cover, factorize
 from dirql.trace.oracle.locks import LOCK_EVENTS, Locks
 from dirql.trace.oracle.verdict import Clause, Finding
 from dirql.trace.schema import Indices
@@ -91,9 +91,12 @@ def _edges(locks: Locks) -> tuple[_Edges, int]:
     trace, holds = locks.trace, locks.history.holds
     if not len(locks.starts):
         return {}, 0
-    within = contexts(trace, holds)
     waiting = locks.history.waits.running
-    asked = np.concatenate([locks.starts[~locks.tried[np.searchsorted(locks.acquired, locks.starts)]], waiting])
+    asked = locks.starts[cover(trace, holds)[trace.position[locks.starts]] > 1]
+    if not len(asked) and not len(waiting):
+        return {}, 0
+    within = contexts(trace, holds)
+    asked = np.concatenate([asked[~locks.tried[np.searchsorted(locks.acquired, asked)]], waiting])
     held = within.parent(asked[: len(asked) - len(waiting)])
     held = np.concatenate([held, within.opener[waiting]])
     nested = np.flatnonzero(held >= 0)

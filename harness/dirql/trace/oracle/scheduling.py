@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dirql.trace.history import DISPATCH_LEVEL, History
-from dirql.trace.intervals import contexts
+from dirql.trace.intervals import contexts, cover
 from dirql.trace.oracle.verdict import Clause, Finding
 from dirql.trace.threads import left_priority, new_priority
 
@@ -73,9 +73,10 @@ def _judge_levels(history: History, locks: Locks, switches: Indices, finding: Fi
             certain=True,
         )
     spans = (history.interrupts, history.isrs, history.syncs, history.dpcs, history.ipi_calls)
-    opener = contexts(trace, *spans).opener[switches]
+    wrong = switches[cover(trace, *spans)[trace.position[switches]] > 0]
+    opener = contexts(trace, *spans).opener[wrong] if len(wrong) else wrong
     for at in np.flatnonzero(opener >= 0):
-        index, around = switches[at], opener[at]
+        index, around = wrong[at], opener[at]
         finding.add(
             f"CPU {trace.cpu[index]} switched threads inside {trace.meta.events.name(int(trace.event[around]))}",
             [around, index],
@@ -93,6 +94,8 @@ def _judge_levels(history: History, locks: Locks, switches: Indices, finding: Fi
 def _judge_raised(history: History, finding: Finding) -> None:
     """Find threads that raised, were switched out, and lowered from the level that they had raised to."""
     trace, threads = history.trace, history.threads
+    if not (trace.arg0[trace.where("IrqlRaise")] & np.uint64(0xFF) < DISPATCH_LEVEL).any():
+        return
     changes = trace.where("IrqlRaise", "IrqlLower")
     changes = changes[history.of_threads[changes]]
     changes = changes[np.argsort(threads.rank[changes])]
