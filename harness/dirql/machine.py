@@ -27,7 +27,7 @@ from dirql.errors import (
 )
 from dirql.failures import Failures
 from dirql.guest import artifacts
-from dirql.guest.image import DriverImage, KernelImage
+from dirql.guest.image import DriverImage, kernel_image
 from dirql.guest.link import HostLink
 from dirql.guest.loading import reasons_told
 from dirql.guest.memory import GuestMemory
@@ -118,7 +118,7 @@ class Machine(Controls):
             rendezvous = Rendezvous()
             devices = (*devices, rendezvous)
         self.rendezvous = rendezvous
-        self.kernel = KernelImage(self.config.kernel or artifacts.kernel())
+        self.kernel = kernel_image(self.config.kernel or artifacts.kernel())
         self.symbols = Symbolizer(self.kernel)
         self._failures = Failures(self)
         self.requests = Requests(self)

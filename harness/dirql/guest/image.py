@@ -7,7 +7,7 @@ import bisect
 import hashlib
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from dirql.errors import BuildError, DirqlError, UsageError
@@ -111,6 +111,25 @@ class Image:
             raise BuildError(f"{self.path} is damaged or not whole: {type(error).__name__} {error}".strip()) from error
 
 
+def kernel_image(path: Path) -> KernelImage:
+    """Return the kernel of a file, read once for as long as the file is the same: machine after machine has it.
+
+    Raises:
+        UsageError, BuildError: as `KernelImage`.
+    """
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise UsageError(f"cannot read the image {path}: {error.strerror}") from error
+    return _kernel_image(path, (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size))
+
+
+@lru_cache(maxsize=2)
+def _kernel_image(path: Path, version: tuple[int, ...]) -> KernelImage:
+    del version
+    return KernelImage(path)
+
+
 class KernelImage(Image):
     """The executive's ELF.
 
@@ -135,6 +154,12 @@ class KernelImage(Image):
         self.segments: tuple[Segment, ...] = tuple(Segment(*values) for values in stored["segments"])
         if not self.exports or "HostMailbox" not in self.symbols:
             raise BuildError(f"{path} is an ELF file but no dirql kernel: it has no export table or no HostMailbox")
+
+    @cached_property
+    def addresses(self) -> list[tuple[int, int, str]]:
+        """(address, size in bytes, name) of every symbol of the image itself, by address."""
+        first = self.address("KiImageStart")
+        return sorted((address, size, name) for name, (address, size) in self.symbols.items() if address >= first)
 
     def address(self, symbol: str) -> int:
         """Return a symbol's address.

@@ -41,9 +41,6 @@ class Symbolizer:
         first = kernel.address("KiImageStart")
         self._kernel = Module(kernel.name, first, kernel.address("KiImageEnd") - first, 0, kernel)
         self._functions: dict[int, list[tuple[int, int, str]]] = {}
-        self._kernel_functions = sorted(
-            (address, size, name) for name, (address, size) in kernel.symbols.items() if address >= first
-        )
         self.modules: list[Module] = [self._kernel]
         self._unloaded: list[Module] = []
 
@@ -144,7 +141,7 @@ class Symbolizer:
 
     def _names(self, module: Module) -> list[tuple[int, int, str]]:
         if module is self._kernel:
-            return self._kernel_functions
+            return cast("KernelImage", module.image).addresses
         if module.base not in self._functions:
             self._functions[module.base] = list(module.image.debug.functions) if module.image else []
         return self._functions[module.base]

@@ -35,6 +35,11 @@ class FakeImage:
         """As KernelImage's."""
         return self.symbols[name][0]
 
+    @property
+    def addresses(self) -> list[tuple[int, int, str]]:
+        """As KernelImage's."""
+        return sorted((address, size, name) for name, (address, size) in self.symbols.items())
+
     def line(self, address: int) -> tuple[str, int] | None:
         """As Image's: the line of the greatest address below."""
         below = [at for at in self.lines if at <= address]
