@@ -249,6 +249,8 @@ class Collector:
     def start(self) -> None:
         """Open the files and start to poll."""
         trace_folder(self._run).mkdir(parents=True, exist_ok=True)
+        for cpu in range(len(self._rings)):
+            ring_file(self._run, cpu).unlink(missing_ok=True)  # a trace that has an older one mapped keeps it
         self._files = [ring_file(self._run, cpu).open("wb", buffering=0) for cpu in range(len(self._rings))]
         self._record_size = self._rings[0].record_size if self._rings else 1
         self._thread = threading.Thread(target=self._poll_until_stopped, name="dirql-trace", daemon=True)

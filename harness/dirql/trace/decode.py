@@ -4,27 +4,44 @@
 Within a CPU the order is that of the sequence numbers: a slot is reserved before it is filled, so an event that was
 interrupted by others keeps its place before them, although its time stamp may be later. Across CPUs the order is that
 of time. Where both meet, a record's time is lowered to that of the earliest record that follows it on its CPU.
+
+The records themselves stay where they are (mapped files, for a stored trace). Their order is found from the times
+alone; each column is gathered when it is first asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
-from dirql.errors import ProtocolError
 from dirql.trace.folder import TraceMeta
+from dirql.trace.merge import merge, settle_ties
+from dirql.trace.percpu import count_gaps, monotone
 from dirql.trace.schema import Bytes, Flags, Indices, Records, Words
 from dirql.trace.symbols import SymbolTable
 
-RELEASING = (
-    *("LockReleased", "IsrExit", "SyncExit", "DpcInsert", "DpcEnd", "IpiSend", "InterruptExit", "IrqlLower"),
-    *("Signal", "ThreadReady"),
-)
-"""Events that let another CPU go on: they come first among records of one time."""
-ACQUIRING = ("LockAcquired", "IsrEnter", "SyncEnter", "DpcStart", "InterruptEnter", "IdleExit", "ThreadSwitch")
-"""Events that another CPU's releasing event may have let happen: they come last among records of one time."""
+if TYPE_CHECKING:
+    from dirql.trace.window import Window
+
+
+@dataclass(frozen=True)
+class Part:
+    """That the records are only a part of a trace.
+
+    Attributes:
+        origin: TSC of the first record of the whole trace.
+        before: per CPU, the sequence number of the record before its first one here; None: any will do.
+        window: what was asked for. Its times are kept already, its filters are not applied yet.
+    """
+
+    origin: int
+    before: tuple[int | None, ...]
+    window: Window
 
 
 class Trace:
@@ -35,35 +52,37 @@ class Trace:
     Args:
         per_cpu: each CPU's records in the order of its ring.
         meta: how to read them.
+        part: they are only a part of a trace; None: they are all of it.
 
     Raises:
         ProtocolError: if a record is in the wrong CPU's list, or sequence numbers run backwards.
     """
 
-    def __init__(self, per_cpu: Sequence[Records], meta: TraceMeta) -> None:
-        self.meta = meta
-        self.gaps = tuple(_gaps(cpu, records, _before(meta, cpu)) for cpu, records in enumerate(per_cpu))
-        times = [_monotone(records["Time"]) for records in per_cpu]
+    def __init__(self, per_cpu: Sequence[Records], meta: TraceMeta, part: Part | None = None) -> None:
+        self.part = part
+        """What it is a part of; None: it is whole."""
+        before = part.before if part is not None else tuple(sequence_before(meta, cpu) for cpu in range(len(per_cpu)))
+        self.gaps = tuple(count_gaps(cpu, records, before[cpu]) for cpu, records in enumerate(per_cpu))
+        times = [monotone(records["Time"]) for records in per_cpu]
         if meta.horizon is not None:
             times = [column[: np.searchsorted(column, meta.horizon, side="right")] for column in times]
-        counts = np.array([len(column) for column in times], dtype=np.int64)
-        self._block = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        within = [records[:count] for records, count in zip(per_cpu, counts, strict=True)]
-        self._raw = np.concatenate(within) if within else np.zeros(0, dtype=meta.dtype)
-        self.origin = min((int(column[0]) for column in times if len(column)), default=0)
-        ticks = np.concatenate(times) - self.origin if times else np.zeros(0, dtype=np.int64)
-        cpu = np.repeat(np.arange(len(per_cpu), dtype=np.uint8), counts)
-        order = np.argsort(ticks, kind="stable")
-        order = self._settle_ties(order, ticks, cpu)
-        self.position: Indices = order
-        """Index -> position in the records laid out CPU after CPU."""
-        self.time: Indices = ticks[order]
+            per_cpu = [records[: len(column)] for records, column in zip(per_cpu, times, strict=True)]
+        if part is not None:
+            meta, per_cpu, times = _filtered(meta, part.window, per_cpu, times)
+        self.meta = meta
+        self._per_cpu = tuple(per_cpu)
+        self._block = np.zeros(len(times) + 1, dtype=np.int64)
+        np.cumsum([len(column) for column in times], out=self._block[1:])
+        first = min((int(column[0]) for column in times if len(column)), default=0)
+        self.origin = part.origin if part is not None else first
+        self.time: Indices
         """TSC ticks since `origin`, never decreasing."""
-        self.cpu: Bytes = cpu[order]
-        self.event = self._raw["Event"][order]
-        self.irql: Bytes = self._raw["Irql"][order]
-        self.arg0: Words = self._raw["Argument0"][order]
-        self.arg1: Words = self._raw["Argument1"][order]
+        self.cpu: Bytes
+        self.time, self.cpu = merge(times, self.origin)
+        settled = settle_ties(self.time, self.cpu, meta.events, self._events_of)
+        if settled is not self.cpu:
+            self.cpu = settled
+            del self.by_cpu, self.position
 
     def __len__(self) -> int:
         """Return the number of records."""
@@ -76,14 +95,51 @@ class Trace:
 
     @cached_property
     def records(self) -> Records:
-        """The raw records in the order of the trace."""
-        return self._raw[self.position]
+        """The raw records in the order of the trace, as one structured array."""
+        gathered = np.empty(len(self), dtype=self.meta.dtype)
+        for cpu, records in enumerate(self._per_cpu):
+            gathered[self.on_cpu(cpu)] = records
+        return gathered
+
+    def raw(self, cpu: int) -> Records:
+        """Return the raw records of a CPU, in its order; of a stored trace, the file itself, read-only."""
+        return self._per_cpu[cpu]
+
+    @cached_property
+    def event(self) -> npt.NDArray[Any]:
+        """Numbers of the events."""
+        return self._gather("Event")
+
+    @cached_property
+    def irql(self) -> Bytes:
+        """IRQLs: what the CPU's CR8 was."""
+        return self._gather("Irql")
+
+    @cached_property
+    def arg0(self) -> Words:
+        """First arguments."""
+        return self._gather("Argument0")
+
+    @cached_property
+    def arg1(self) -> Words:
+        """Second arguments."""
+        return self._gather("Argument1")
+
+    @cached_property
+    def sequence(self) -> npt.NDArray[np.uint32]:
+        """Sequence numbers, each CPU's own."""
+        return self._gather("Sequence")
 
     @cached_property
     def by_cpu(self) -> Indices:
         """The inverse of `position`: all indices, CPU after CPU, each CPU's in its own order."""
+        return np.argsort(self.cpu, kind="stable")
+
+    @cached_property
+    def position(self) -> Indices:
+        """Index -> position in the records laid out CPU after CPU."""
         inverse = np.empty(len(self), dtype=np.int64)
-        inverse[self.position] = np.arange(len(self), dtype=np.int64)
+        inverse[self.by_cpu] = np.arange(len(self), dtype=np.int64)
         return inverse
 
     @property
@@ -144,57 +200,32 @@ class Trace:
         """Convert ticks to ns."""
         return ticks / self.meta.clock.ticks_per_ns
 
-    def _settle_ties(self, order: Indices, ticks: Indices, cpu: Bytes) -> Indices:
-        """Put releasing before acquiring events among records of one time, without touching any CPU's own order."""
-        sorted_ticks = ticks[order]
-        same = np.flatnonzero(sorted_ticks[1:] == sorted_ticks[:-1])
-        if not len(same):
-            return order
-        tied = np.zeros(len(order), dtype=np.bool_)
-        tied[same] = True
-        tied[same + 1] = True
-        slots = np.flatnonzero(tied)
-        members = order[slots]
-        events = self.meta.events
-        event = self._raw["Event"][members]
-        rank = np.ones(len(members), dtype=np.int64)
-        rank[np.isin(event, [events[name] for name in RELEASING if name in events])] = 0
-        rank[np.isin(event, [events[name] for name in ACQUIRING if name in events])] = 2
-        # `members` is sorted by time, then CPU, then sequence: within a CPU's run the rank may only rise.
-        new_run = np.ones(len(members), dtype=np.int64)
-        new_run[1:] = (ticks[members[1:]] != ticks[members[:-1]]) | (cpu[members[1:]] != cpu[members[:-1]])
-        run = np.cumsum(new_run) * 4
-        rank = np.maximum.accumulate(run + rank) - run
-        settled = order.copy()
-        settled[slots] = members[np.lexsort((members, rank, ticks[members]))]
-        return settled
+    def _gather(self, name: str) -> npt.NDArray[Any]:
+        """Return a column of the records in the order of the trace."""
+        column = np.empty(len(self), dtype=self.meta.dtype[name])
+        for cpu, records in enumerate(self._per_cpu):
+            if len(records):
+                column[self.on_cpu(cpu)] = records[name]
+        return column
+
+    def _events_of(self, index: Indices) -> tuple[Indices, Indices]:
+        """Return the positions and the events of records."""
+        return self.position[index], self._gather("Event")[index]
 
 
-def _monotone(time: Words) -> Indices:
-    """Lower each time stamp to the earliest that follows it."""
-    signed = time.astype(np.int64)
-    if len(signed) > 1 and (signed[1:] < signed[:-1]).any():
-        return np.minimum.accumulate(signed[::-1])[::-1]
-    return signed
-
-
-def _before(meta: TraceMeta, cpu: int) -> int | None:
+def sequence_before(meta: TraceMeta, cpu: int) -> int | None:
     """Return the sequence number of the last record that does not belong to the trace; None where any will do."""
     if meta.quiet is None:
         return 0
     return meta.quiet.before[cpu] if meta.quiet.before else None
 
 
-def _gaps(cpu: int, records: Records, before: int | None) -> int:
-    """Count the records missing before and between those of one CPU; check that they are its own and in order."""
-    if not len(records):
-        return 0
-    if (records["Cpu"] != cpu).any():
-        other = int(records["Cpu"][records["Cpu"] != cpu][0])
-        raise ProtocolError(f"the records of CPU {cpu} hold some of CPU {other}")
-    sequence = records["Sequence"]
-    steps = np.diff(sequence)  # modulo 2**32, as the counter itself
-    if len(steps) and (int(steps.min()) == 0 or int(steps.max()) > 1 << 31):
-        raise ProtocolError(f"the sequence numbers of CPU {cpu} run backwards")
-    missing = int(steps.sum(dtype=np.int64)) - len(steps)
-    return missing if before is None else missing + ((int(sequence[0]) - before - 1) & 0xFFFF_FFFF)
+def _filtered(
+    meta: TraceMeta, window: Window, per_cpu: Sequence[Records], times: list[Indices]
+) -> tuple[TraceMeta, Sequence[Records], list[Indices]]:
+    """Apply the filters of a window; what is left out was not recorded, as far as the trace tells."""
+    if window.filters:
+        kept = [window.passes(records["Event"], records["Irql"], meta.events) for records in per_cpu]
+        per_cpu = [records[mine] for records, mine in zip(per_cpu, kept, strict=True)]
+        times = [column[mine] for column, mine in zip(times, kept, strict=True)]
+    return replace(meta, mask=meta.mask & window.mask(meta.events)), per_cpu, times

@@ -21,6 +21,7 @@ from dirql.trace.symbols import SymbolTable
 
 if TYPE_CHECKING:
     from dirql.trace.decode import Trace
+    from dirql.trace.window import Window
 
 FORMAT_VERSION = 1
 MODES = ("mt", "icount", "kvm")
@@ -190,35 +191,27 @@ def read_meta(run: Path) -> TraceMeta:
 
 
 def write_records(run: Path, per_cpu: Sequence[Records]) -> None:
-    """Write the raw records of all CPUs, replacing what is there."""
+    """Write the raw records of all CPUs, replacing what is there. A trace that has the old files mapped keeps them."""
     trace_folder(run).mkdir(parents=True, exist_ok=True)
     for cpu, records in enumerate(per_cpu):
-        ring_file(run, cpu).write_bytes(records.tobytes())
+        path = ring_file(run, cpu)
+        path.unlink(missing_ok=True)
+        path.write_bytes(records.tobytes())
 
 
-def load(run: Path) -> Trace:
-    """Read the trace of a run.
+def load(run: Path, window: Window | None = None) -> Trace:
+    """Read the trace of a run, or a part of it.
 
     A file whose last record is incomplete (the harness was killed while it wrote) makes the trace a cut one.
 
     Args:
         run: the run's folder.
+        window: what to read; None: all. See `store.StoredTrace` for a trace that is too long for that.
 
     Raises:
-        UsageError: if the folder holds no trace.
+        UsageError: if the folder holds no trace, or the trace has no such CPU.
         ProtocolError: if the records contradict what `meta.json` says.
     """
-    from dataclasses import replace
+    from dirql.trace.store import open_trace
 
-    from dirql.trace.decode import Trace
-
-    meta = read_meta(run)
-    per_cpu: list[Records] = []
-    cut = meta.cut
-    for cpu in range(meta.cpus):
-        path = ring_file(run, cpu)
-        raw = path.read_bytes() if path.exists() else b""
-        whole = len(raw) - len(raw) % meta.record_size
-        cut = cut or whole != len(raw)
-        per_cpu.append(np.frombuffer(raw[:whole] if whole != len(raw) else raw, dtype=meta.dtype))
-    return Trace(per_cpu, replace(meta, cut=cut, names=trace_folder(run)))
+    return open_trace(run).trace(window)
