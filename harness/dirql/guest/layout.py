@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from dirql.errors import BuildError
@@ -95,6 +96,11 @@ class DebugInfo:
     functions: tuple[tuple[int, int, str], ...]
     variables: dict[str, Variable]
     data: tuple[tuple[int, int, str], ...] = ()
+
+    @cached_property
+    def by_address(self) -> list[tuple[int, str]]:
+        """(address as linked, name) of the variables, in order."""
+        return sorted((variable.address, name) for name, variable in self.variables.items())
 
     def function(self, name: str) -> int:
         """Return a function's address, as linked.

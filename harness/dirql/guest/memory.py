@@ -71,7 +71,8 @@ class GuestMemory:
 
     def load64(self, address: int) -> int:
         """Return the 64-bit word at a virtual address. Raises as `read`."""
-        return int.from_bytes(self.read(address, 8), "little")
+        at = self.translate(address) if address % 8 == 0 else None
+        return self.ram.load64(at) if at is not None else int.from_bytes(self.read(address, 8), "little")
 
     def string(self, address: int, limit: int = 256) -> str:
         """Return the NUL-terminated text at a virtual address, at most `limit` bytes of it. Raises as `read`."""

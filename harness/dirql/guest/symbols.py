@@ -43,6 +43,7 @@ class Symbolizer:
         self._functions: dict[int, list[tuple[int, int, str]]] = {}
         self.modules: list[Module] = [self._kernel]
         self._unloaded: list[Module] = []
+        self._told: dict[tuple[int, bool], str] = {}  # what `where` said: the same stacks are told again and again
 
     def add(self, name: str, base: int, size: int, image: DriverImage | None) -> None:
         """Name a loaded driver's addresses from now on."""
@@ -55,12 +56,14 @@ class Symbolizer:
         self._unloaded += [module for module in self.modules if module.base == base]
         self.modules = [module for module in self.modules if module.base != base]
         self._functions.pop(base, None)
+        self._told.clear()
 
     def clear(self) -> None:
         """Forget all drivers."""
         self.modules = [self._kernel]
         self._unloaded.clear()
         self._functions.clear()
+        self._told.clear()
 
     @property
     def drivers(self) -> dict[str, DriverImage | None]:
@@ -101,6 +104,12 @@ class Symbolizer:
             address: in the guest.
             returned: it is a return address: function and line are those of the call before it.
         """
+        key = (address, returned)
+        if key not in self._told:
+            self._told[key] = self._where(address, returned)
+        return self._told[key]
+
+    def _where(self, address: int, returned: bool) -> str:
         module = self.module(address)
         if module is None:
             return f"{address:#x}"
@@ -118,10 +127,11 @@ class Symbolizer:
         if module is None or module.image is None:
             return f"{address:#x}"
         linked = address - module.offset
-        before = [(v.address, name) for name, v in module.image.debug.variables.items() if v.address <= linked]
-        if not before:
+        known = module.image.debug.by_address
+        at = bisect.bisect_right(known, (linked, "\U0010ffff")) - 1
+        if at < 0:
             return f"{address:#x}"
-        start, name = max(before)
+        start, name = known[at]
         return f"{module.name}!{name}" + (f"+{linked - start:#x}" if linked != start else "")
 
     def table(self) -> tuple[tuple[int, int, str], ...]:
