@@ -31,7 +31,7 @@ help:
 run: build venv ## the main job: an interrupt storm on CPUS CPUs, recorded and judged
 	$(Q)$(VENV)/bin/dirql run interrupt-storm $(MACHINE)
 
-test: build venv ## all tests
+test: build venv test-packages ## all tests
 	$(Q)$(PYTHON) -m pytest
 
 check: build venv ## formatting, lint and types of all sources
@@ -93,9 +93,12 @@ format: venv ## rewrite all sources in the house style
 clean: ## remove what was built (.venv and runs/ stay)
 	$(Q)rm -rf $(BUILD) compile_commands.json
 
-.PHONY: packages venv
+.PHONY: packages test-packages venv
 packages:
 	$(Q)tools/setup packages
+
+test-packages:
+	$(Q)tools/setup packages tests/packages.txt
 
 venv: packages
 	$(Q)tools/setup venv

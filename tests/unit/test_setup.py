@@ -39,10 +39,10 @@ class Host:
         self.commands.joinpath(name).write_text(f"#!{shutil.which('bash')}\n{script}\n")
         self.commands.joinpath(name).chmod(0o755)
 
-    def setup(self, what: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def setup(self, *what: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run tools/setup."""
         return subprocess.run(
-            [self.checkout / "tools/setup", what],
+            [self.checkout / "tools/setup", *what],
             env={"PATH": str(self.commands), "LOG": str(self.log), "BIN": str(self.commands), **environment},
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -96,6 +96,10 @@ class TestPackages:
         result = host.setup("packages")
         assert (result.returncode, result.stdout, result.stderr) == (0, "  APT   gdb\n", "")
         assert [call for call in host.calls() if call.startswith("apt-get")] == [UPDATE, f"{INSTALL} gdb"]
+
+    def test_another_list_has_its_own_packages(self, host: Host) -> None:
+        (host.checkout / "more.txt").write_text("gdb-multiarch  gdb\n")
+        assert host.setup("packages", "more.txt").stdout == "  APT   gdb-multiarch\n"
 
     def test_nothing_runs_when_nothing_is_missing(self, host: Host) -> None:
         host.setup("packages")
@@ -213,7 +217,7 @@ class TestVenv:
 
 def test_usage(host: Host) -> None:
     result = host.setup("everything")
-    assert (result.returncode, result.stderr) == (1, "usage: tools/setup packages | venv\n")
+    assert (result.returncode, result.stderr) == (1, "usage: tools/setup packages [LIST] | venv\n")
 
 
 def test_every_package_that_dirql_pulls_in_is_pinned() -> None:
