@@ -8,6 +8,7 @@ import click
 from dirql.cli.lazy import LazyGroup
 
 _COMMANDS = {
+    "show": "dirql.cli.trace_show:show",
     "summary": "dirql.cli.trace_summary:summary",
 }
 

@@ -54,13 +54,20 @@ def print_run(
     console = report_console()
     print_report(console, stats, verdict, history.trace.symbols, latencies=latencies)
     if summary is not None:
-        for line in _summary(summary):
+        for line in result_lines(summary):
             console.print(line, markup=False)
 
 
-def _summary(result: Mapping[str, Any]) -> list[str]:
+def result_lines(result: Mapping[str, Any]) -> list[str]:
+    """Return the lines that say how a run went, by its `result.json`."""
     if "summary" in result:
         return [str(line) for line in result["summary"]]
+    if not {"sent", "merged", "trace_records"} <= set(result):
+        return [
+            f"{name.replace('_', ' ')}: {result[name]}"
+            for name in ("experiment", "verdict", "run_folder")
+            if name in result
+        ]
     rate = result["sent"] / max(result["seconds"], 1e-9)
     return [
         (

@@ -28,7 +28,7 @@ UNLIMITED = 1000
 """Width of a line in a pipe, in characters: more than any line needs."""
 
 _STYLES = {Status.OK: "green", Status.VIOLATED: "bold red", Status.WARNING: "bold yellow", Status.UNKNOWN: "yellow"}
-_LATENCIES = {
+LATENCIES = {
     "isr_enter": "interrupt to ISR",
     "dpc_latency": "DPC queued to run",
     "lock_wait": "spin for a lock",
@@ -75,7 +75,7 @@ def print_report(
     if stats.irps:
         console.print(irps_table(stats))
     times = dict(latencies or {})
-    times |= {name: stats.latencies[key] for key, name in _LATENCIES.items()}
+    times |= {name: stats.latencies[key] for key, name in LATENCIES.items()}
     console.print(latency_table(times))
     console.print(verdict_table(verdict))
     shown = verdict.violations[:violations]

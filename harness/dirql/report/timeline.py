@@ -8,15 +8,14 @@ shape: spinning is hatched, violations are framed and labelled.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dirql.report.activity import activity
 from dirql.report.window import choose_window
 from dirql.trace.history import History
-from dirql.trace.schema import Flags, Indices
 from dirql.trace.slices import Kind, Slices, cpu_slices
 
 if TYPE_CHECKING:
@@ -63,17 +62,6 @@ MAXIMUM_CPUS = 16
 _LEGEND = 16
 _HEIGHTS = np.interp(np.arange(16), [0, 1, 2, 3, 12, 13, 14, 15], [0.14, 0.22, 0.36, 0.5, 0.76, 0.86, 0.92, 1.0])
 _TICKS = {0: "PASSIVE", 2: "DISPATCH", 8: "DIRQL", 14: "IPI"}
-
-
-@dataclass(frozen=True)
-class _Segments:
-    """A CPU's time in the window, cut at its records."""
-
-    begin: Indices
-    end: Indices
-    irql: Indices
-    kind: Indices
-    spinning: Flags
 
 
 def draw_timeline(
@@ -143,7 +131,7 @@ def _draw_lane(lane: Axes, history: History, slices: Slices, cpu: int, window: t
     for side in ("top", "right", "left"):
         lane.spines[side].set_visible(False)
     lane.spines["bottom"].set_color("#999999")
-    segments = _segments(history, slices, cpu, window)
+    segments = activity(history, slices, cpu, window)
     if segments is None:
         return
     first, length = (segments.begin - window[0]) / scale, (segments.end - segments.begin) / scale
@@ -158,43 +146,6 @@ def _draw_lane(lane: Axes, history: History, slices: Slices, cpu: int, window: t
     steps_x = np.concatenate([first[:1], np.repeat(first[1:], 2), [first[-1] + length[-1]]])
     lane.plot(steps_x, np.repeat(top, 2), color=INK, linewidth=0.7, solid_joinstyle="miter")
     _label(lane, slices, history, cpu, window, scale)
-
-
-def _segments(history: History, slices: Slices, cpu: int, window: tuple[int, int]) -> _Segments | None:
-    """Cut the CPU's time in the window at its records; what ran is the innermost slice there."""
-    trace = history.trace
-    mine = trace.on_cpu(cpu)
-    time = trace.time[mine]
-    low = max(int(np.searchsorted(time, window[0], side="right")) - 1, 0)
-    high = int(np.searchsorted(time, window[1], side="right"))
-    if high - low < 1 or high <= low:
-        return None
-    inside = mine[low:high]
-    begin = np.maximum(trace.time[inside], window[0])
-    until = trace.time[mine[high]] if high < len(mine) else trace.time[mine[-1]]
-    end = np.append(begin[1:], min(int(until), window[1]))
-    kind = np.full(len(inside), Kind.THREAD, dtype=np.int64)
-    here = np.flatnonzero((slices.cpu == cpu) & (slices.last >= inside[0]) & (slices.record <= inside[-1]))
-    for at in here:  # outer before inner: the innermost stays
-        kind[np.searchsorted(inside, slices.record[at]) : np.searchsorted(inside, slices.last[at])] = slices.kind[at]
-    return _Segments(begin, end, history.irql_after[inside].astype(np.int64), kind, _spinning(history, inside))
-
-
-def _spinning(history: History, inside: Indices) -> Flags:
-    """Tell after which of a CPU's records it spins for a lock; while an interrupt is served it does not."""
-    trace = history.trace
-    waits = trace.are(inside, "LockWait") | trace.are(inside, "LockSharedWait")
-    acquires = trace.are(inside, "LockAcquired") | trace.are(inside, "LockSharedAcquired")
-    frame = history.in_frames.opener[inside]
-    ends = (frame >= 0) & (frame != inside) & trace.are(inside, "InterruptExit")
-    frame = np.where(ends, history.in_frames.parent(np.maximum(frame, 0)), frame)
-    spins = np.zeros(len(inside), dtype=np.bool_)
-    for wait in np.flatnonzero(waits):
-        same = frame == frame[wait]
-        done = np.flatnonzero(acquires & same & (np.arange(len(inside)) > wait))
-        until = int(done[0]) if len(done) else len(inside)
-        spins[wait:until] |= same[wait:until]
-    return spins
 
 
 def _label(lane: Axes, slices: Slices, history: History, cpu: int, window: tuple[int, int], scale: float) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dirql.trace.decode import Trace
     from dirql.trace.intervals import Intervals
     from dirql.trace.schema import Bytes, Flags, Indices
+    from dirql.trace.window import Window
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,14 @@ class Part:
         since: its begin, in ticks.
         until: its end, in ticks, itself included.
         cpus: the CPUs that count, sorted.
+        irqls: what was recorded at one of these IRQLs only; None: at any.
     """
 
     trace: Trace
     since: int
     until: int
     cpus: tuple[int, ...]
+    irqls: range | None = None
 
     @classmethod
     def of(
@@ -53,11 +56,29 @@ class Part:
             cpus=tuple(sorted({cpu for cpu in cpus if cpu < trace.cpus})) if cpus else tuple(range(trace.cpus)),
         )
 
+    @classmethod
+    def within(cls, trace: Trace, window: Window) -> Part:
+        """Return the part that a window's times, CPUs and IRQLs choose. Its events do not matter.
+
+        Raises:
+            UsageError: the trace has no such CPU.
+        """
+        window.check(trace.cpus)
+        since, until = window.ticks(trace.meta.clock.ticks_per_ns)
+        last = int(trace.time[-1]) if len(trace) else 0
+        return cls(
+            trace=trace,
+            since=since,
+            until=last if until is None else min(until - 1, last),
+            cpus=tuple(sorted(window.cpus)) if window.cpus else tuple(range(trace.cpus)),
+            irqls=window.irqls,
+        )
+
     @property
     def whole(self) -> bool:
         """Whether it is all of the trace."""
         last = int(self.trace.time[-1]) if len(self.trace) else 0
-        return self.since <= 0 and self.until >= last and len(self.cpus) == self.trace.cpus
+        return self.since <= 0 and self.until >= last and len(self.cpus) == self.trace.cpus and self.irqls is None
 
     @property
     def duration(self) -> float:
@@ -72,6 +93,8 @@ class Part:
         inside: Flags = (time >= self.since) & (time <= self.until)
         if len(self.cpus) < self.trace.cpus:
             inside &= np.isin(self.trace.cpu[index], self.cpus)
+        if self.irqls is not None:
+            inside &= np.isin(self.trace.irql[index], list(self.irqls))
         return inside
 
     def of_event(self, *names: str) -> Indices:
