@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run leaves for people: the tables on the terminal, the picture and the Perfetto file in its folder."""
+"""What a run leaves for people: the tables on the terminal, the picture and the files in its folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PERFETTO = "trace.perfetto-trace"
 
 
 def export(history: History, verdict: Verdict, folder: Path, name: str) -> None:
-    """Write the picture and the Perfetto file.
+    """Write the picture, the Perfetto file and, beside the raw records, the Parquet file.
 
     Args:
         history: the trace's intervals.
@@ -29,8 +29,10 @@ def export(history: History, verdict: Verdict, folder: Path, name: str) -> None:
         name: of the experiment, for the picture's title.
     """
     from dirql.report.timeline import draw_timeline
+    from dirql.trace.parquet import parquet_file
     from dirql.trace.perfetto import write_perfetto
 
+    history.trace.to_parquet(parquet_file(folder))
     write_perfetto(history, folder / PERFETTO, verdict)
     draw_timeline(history, folder / PICTURE, verdict=verdict, title=name)
 

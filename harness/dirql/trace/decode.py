@@ -26,11 +26,15 @@ from dirql.trace.schema import Bytes, Flags, Indices, Records, Words
 from dirql.trace.symbols import SymbolTable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    import polars
+
     from dirql.trace.window import Window
 
 
 @dataclass(frozen=True)
-class Part:
+class Excerpt:
     """That the records are only a part of a trace.
 
     Attributes:
@@ -52,29 +56,31 @@ class Trace:
     Args:
         per_cpu: each CPU's records in the order of its ring.
         meta: how to read them.
-        part: they are only a part of a trace; None: they are all of it.
+        excerpt: they are only a part of a trace; None: they are all of it.
 
     Raises:
         ProtocolError: if a record is in the wrong CPU's list, or sequence numbers run backwards.
     """
 
-    def __init__(self, per_cpu: Sequence[Records], meta: TraceMeta, part: Part | None = None) -> None:
-        self.part = part
+    def __init__(self, per_cpu: Sequence[Records], meta: TraceMeta, excerpt: Excerpt | None = None) -> None:
+        self.excerpt = excerpt
         """What it is a part of; None: it is whole."""
-        before = part.before if part is not None else tuple(sequence_before(meta, cpu) for cpu in range(len(per_cpu)))
+        before = (
+            excerpt.before if excerpt is not None else tuple(sequence_before(meta, cpu) for cpu in range(len(per_cpu)))
+        )
         self.gaps = tuple(count_gaps(cpu, records, before[cpu]) for cpu, records in enumerate(per_cpu))
         times = [monotone(records["Time"]) for records in per_cpu]
         if meta.horizon is not None:
             times = [column[: np.searchsorted(column, meta.horizon, side="right")] for column in times]
             per_cpu = [records[: len(column)] for records, column in zip(per_cpu, times, strict=True)]
-        if part is not None:
-            meta, per_cpu, times = _filtered(meta, part.window, per_cpu, times)
+        if excerpt is not None:
+            meta, per_cpu, times = _filtered(meta, excerpt.window, per_cpu, times)
         self.meta = meta
         self._per_cpu = tuple(per_cpu)
         self._block = np.zeros(len(times) + 1, dtype=np.int64)
         np.cumsum([len(column) for column in times], out=self._block[1:])
         first = min((int(column[0]) for column in times if len(column)), default=0)
-        self.origin = part.origin if part is not None else first
+        self.origin = excerpt.origin if excerpt is not None else first
         self.time: Indices
         """TSC ticks since `origin`, never decreasing."""
         self.cpu: Bytes
@@ -162,6 +168,22 @@ class Trace:
     def skew_ticks(self) -> int:
         """How far two CPUs' records may be in the wrong order, in ticks; see `TraceMeta.skew`."""
         return round(self.meta.skew * self.meta.clock.ticks_per_ns)
+
+    def frame(self, window: Window | None = None) -> polars.DataFrame:
+        """Return the records as a polars frame, with names; see `frame.SCHEMA` for its columns.
+
+        Args:
+            window: which of them; None: all.
+        """
+        from dirql.trace.frame import Frames
+
+        return Frames(self.meta, self.symbols).frame(self, window)
+
+    def to_parquet(self, path: Path, window: Window | None = None) -> int:
+        """Write `frame` as a Parquet file, and return the number of records written."""
+        from dirql.trace.parquet import write_parquet
+
+        return write_parquet([self], self.meta, self.symbols, path, window)
 
     def on_cpu(self, cpu: int) -> Indices:
         """Return the indices of a CPU's records, in its order."""

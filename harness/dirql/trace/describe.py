@@ -128,7 +128,7 @@ def _number(kind: Kind, name: str, value: int, symbols: SymbolTable) -> str:
         case Kind.CALLER:
             return f"by {symbols.where(value)}"
         case Kind.INSTRUCTION:
-            return f"at {symbols.where(value)}"
+            return f"at {symbols.where(value, returned=False)}"
         case Kind.ROUTINE:
             return symbols.where(value) if value else "no routine"
         case Kind.VECTOR:

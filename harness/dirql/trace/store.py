@@ -19,12 +19,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dirql.trace.decode import Part, Trace, sequence_before
+from dirql.trace.decode import Excerpt, Trace, sequence_before
 from dirql.trace.folder import read_meta, ring_file, trace_folder
 from dirql.trace.window import Window
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from dirql.trace.schema import Records, Words
+    from dirql.trace.symbols import SymbolTable
 
 _BLOCK = 256
 """Records that a search looks at together: two pages."""
@@ -66,6 +69,11 @@ class StoredTrace:
         return tuple(file.first_at(horizon + 1, file.count) for file in self._files)
 
     @cached_property
+    def symbols(self) -> SymbolTable:
+        """Names for the addresses in the records."""
+        return self.meta.symbol_table()
+
+    @cached_property
     def origin(self) -> int:
         """TSC of the first record."""
         return min((int(file.times(0, min(_BLOCK, length)).min()) for file, length in self._filled), default=0)
@@ -96,22 +104,62 @@ class StoredTrace:
         if window.whole:
             return Trace([file.records() for file in self._files], self.meta)
         window.check(self.meta.cpus)
-        bounds = [self._bounds(cpu, window) for cpu in range(self.meta.cpus)]
-        everything = [(0, length) for length in self.lengths]
-        if bounds == everything and not window.filters:
+        since, until = window.ticks(self.meta.clock.ticks_per_ns)
+        return self._take(window, since, until)
+
+    def chunks(self, records: int, window: Window | None = None) -> Iterator[Trace]:
+        """Cut the trace, or a part of it, by time, and return one piece after the other, in order.
+
+        Args:
+            records: about as many as a piece is to have at most. All records of one time are in one piece.
+            window: what to take; None: all.
+
+        Raises:
+            UsageError: the trace has no such CPU.
+            ProtocolError: the records contradict what `meta.json` says.
+        """
+        window = window or Window()
+        window.check(self.meta.cpus)
+        since, until = window.ticks(self.meta.clock.ticks_per_ns)
+        bounds = [self._bounds(cpu, window, since, until) for cpu in range(self.meta.cpus)]
+        if sum(last - first for first, last in bounds) <= records:
+            yield self._take(window, since, until)
+            return
+        stride = max(records // self.meta.cpus, 1)
+        while True:
+            ends = [
+                self._files[cpu].time_from(first + stride, last) - self.origin
+                for cpu, (first, last) in enumerate(bounds)
+                if first + stride < last
+            ]
+            if not ends:
+                break
+            end = max(min(ends), since + 1)
+            yield self._take(window, since, end)
+            since = end
+            bounds = [
+                (max(first, self._files[cpu].first_at(self.origin + end, last)), last)
+                for cpu, (first, last) in enumerate(bounds)
+            ]
+        if any(first < last for first, last in bounds):
+            yield self._take(window, since, until)
+
+    def _take(self, window: Window, since: int, until: int | None) -> Trace:
+        """Return what is in a window and from one tick to another."""
+        bounds = [self._bounds(cpu, window, since, until) for cpu in range(self.meta.cpus)]
+        records = [file.records(first, last) for file, (first, last) in zip(self._files, bounds, strict=True)]
+        if bounds == [(0, length) for length in self.lengths] and not window.filters:
             return Trace([file.records() for file in self._files], self.meta)
         before = tuple(self._before(cpu, first) for cpu, (first, _) in enumerate(bounds))
-        records = [file.records(first, last) for file, (first, last) in zip(self._files, bounds, strict=True)]
         later = any(first for first, _ in bounds)
         meta = replace(self.meta, quiet=None if later else self.meta.quiet, accounting=None)
-        return Trace(records, meta, Part(self.origin, before, window))
+        return Trace(records, meta, Excerpt(self.origin, before, window))
 
-    def _bounds(self, cpu: int, window: Window) -> tuple[int, int]:
-        """Return the first record of a CPU that is in a window, and the first after those."""
+    def _bounds(self, cpu: int, window: Window, since: int, until: int | None) -> tuple[int, int]:
+        """Return the first record of a CPU from one tick on, and the first from another on."""
         if window.cpus is not None and cpu not in window.cpus:
             return 0, 0
         file, length = self._files[cpu], self.lengths[cpu]
-        since, until = window.ticks(self.meta.clock.ticks_per_ns)
         first = file.first_at(self.origin + since, length) if since else 0
         last = length if until is None else file.first_at(self.origin + until, length)
         return first, max(first, last)
@@ -172,6 +220,10 @@ class _RingFile:
         """Return their times."""
         times: Words = self.copy(first, last)["Time"]
         return times
+
+    def time_from(self, first: int, last: int) -> int:
+        """Return the earliest time of some records."""
+        return int(self.times(first, min(first + _BLOCK, last)).min())
 
     def first_at(self, tick: int, count: int) -> int:
         """Return the first of `count` records from which on none is earlier than a tick; `count`, if there is none."""

@@ -79,9 +79,14 @@ class SymbolTable:
         module = self._module(address - back)
         return None if module is None else module.line_at(address - back, begins=begins)
 
-    def where(self, address: int) -> str:
-        """Return `function+0x12 (file:line)`, or as much of it as is known, of a routine or of a return address."""
-        name, found = self.name(address), self.line(address)
+    def where(self, address: int, *, returned: bool = True) -> str:
+        """Return `function+0x12 (file:line)`, or as much of it as is known, of a routine or of a return address.
+
+        Args:
+            address: of code.
+            returned: see `line`.
+        """
+        name, found = self.name(address), self.line(address, returned=returned)
         return name if found is None else f"{name} ({found[0]}:{found[1]})"
 
     def _begins(self, address: int) -> bool:

@@ -135,6 +135,11 @@ class Window:
         """The same time, with all that happened in it."""
         return replace(self, cpus=None, events=None, irqls=None)
 
+    @property
+    def all_events(self) -> Window:
+        """The same time and CPUs, with all that happened there."""
+        return replace(self, events=None, irqls=None)
+
     def ticks(self, ticks_per_ns: float) -> tuple[int, int | None]:
         """Return the first tick inside, and the first one after it; None: it has no end."""
         since = math.ceil(self.since * ticks_per_ns)

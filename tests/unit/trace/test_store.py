@@ -89,12 +89,12 @@ def test_a_part_is_what_the_whole_has_there(stored: Path, window: Window) -> Non
     assert rows(part, np.arange(len(part))) == rows(whole, index)
     assert (part.records == whole.records[index]).all()
     assert part.gaps == (0, 0, 0)
-    assert part.part is not None
+    assert part.excerpt is not None
 
 
 def test_all_of_it_is_no_part(stored: Path) -> None:
-    assert load(stored, Window(0, 1 << 60)).part is None
-    assert load(stored, Window()).part is None
+    assert load(stored, Window(0, 1 << 60)).excerpt is None
+    assert load(stored, Window()).excerpt is None
 
 
 def test_a_part_counts_what_is_missing_in_it_alone(tmp_path: Path) -> None:

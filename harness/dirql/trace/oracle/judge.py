@@ -79,7 +79,7 @@ def judge(
     asked = {name for finding in findings for name in finding.clause.needs}
     absent = {name for name in asked if not trace.recorded(name)}
     lost = [f"CPU {cpu} lost {count} records" for cpu, count in enumerate(trace.lost) if count]
-    lost += ["only a part of the trace was looked at"] if trace.part is not None else []
+    lost += ["only a part of the trace was looked at"] if trace.excerpt is not None else []
     return Verdict(tuple(_conclude(trace, lost, absent, finding) for finding in findings))
 
 

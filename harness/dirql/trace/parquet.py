@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A trace as a Parquet file beside its raw ring files, written piece by piece, so that any length fits into memory.
+
+The row groups follow each other in time and carry statistics: a scan for a stretch of time reads those alone.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import polars as pl
+from polars.io.plugins import register_io_source
+
+from dirql.trace.folder import ring_file, trace_folder
+from dirql.trace.frame import SCHEMA, Frames
+from dirql.trace.store import open_trace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from dirql.trace.decode import Trace
+    from dirql.trace.folder import TraceMeta
+    from dirql.trace.symbols import SymbolTable
+    from dirql.trace.window import Window
+
+ROW_GROUP = 1 << 18
+"""Rows of a row group."""
+CHUNK = 1 << 20
+"""Records that are turned into a frame together."""
+_LEVEL = 3
+
+
+def parquet_file(run: Path) -> Path:
+    """Return where a run's Parquet file is."""
+    return trace_folder(run) / "trace.parquet"
+
+
+def frames(
+    parts: Iterable[Trace], meta: TraceMeta, symbols: SymbolTable, window: Window | None = None
+) -> Iterator[pl.DataFrame]:
+    """Return the frames of the parts of a trace, in order.
+
+    Args:
+        parts: of the trace, each with all events in it.
+        meta: the trace's.
+        symbols: its names.
+        window: which records are wanted; None: all.
+    """
+    maker = Frames(meta, symbols)
+    for part in parts:
+        yield maker.frame(part, window)
+
+
+def lazy(made: Iterable[pl.DataFrame]) -> pl.LazyFrame:
+    """Return frames as one that is worked off piece by piece."""
+
+    def source(
+        columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        del size
+        for frame in made:
+            chosen = frame if predicate is None else frame.filter(predicate)
+            chosen = chosen if rows is None else chosen[:rows]
+            yield chosen if columns is None else chosen.select(columns)
+
+    return register_io_source(source, schema=SCHEMA)
+
+
+def write_parquet(
+    parts: Iterable[Trace], meta: TraceMeta, symbols: SymbolTable, path: Path, window: Window | None = None
+) -> int:
+    """Write the parts of a trace as one Parquet file, which is there when it is complete; see `frames`.
+
+    Returns:
+        The number of records written.
+    """
+    count = 0
+
+    def counted() -> Iterator[pl.DataFrame]:
+        nonlocal count
+        for frame in frames(parts, meta, symbols, window):
+            count += len(frame)
+            yield frame
+
+    new = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
+        lazy(counted()).sink_parquet(new, compression="zstd", compression_level=_LEVEL, row_group_size=ROW_GROUP)
+        new.replace(path)
+    finally:
+        with suppress(FileNotFoundError):
+            new.unlink()
+    return count
+
+
+def export_parquet(run: Path, path: Path, window: Window | None = None) -> int:
+    """Write the Parquet file of a stored trace, or of a part of it.
+
+    Args:
+        run: the run's folder.
+        path: the file to write.
+        window: what to write; None: all.
+
+    Returns:
+        The number of records written.
+
+    Raises:
+        UsageError: the folder holds no trace, or the trace has no such CPU.
+    """
+    stored = open_trace(run)
+    return write_parquet(
+        stored.chunks(CHUNK, window.all_events if window else None), stored.meta, stored.symbols, path, window
+    )
+
+
+def scan(run: Path) -> pl.LazyFrame:
+    """Return the trace of a run as a lazy frame over its Parquet file, which is written first where it is missing.
+
+    Args:
+        run: the run's folder.
+
+    Raises:
+        UsageError: the folder holds no trace.
+    """
+    path = parquet_file(run)
+    stored = open_trace(run)
+    files = [ring_file(run, cpu) for cpu in range(stored.meta.cpus)]
+    newest = max((file.stat().st_mtime_ns for file in files if file.exists()), default=0)
+    if not path.exists() or path.stat().st_mtime_ns < newest:
+        export_parquet(run, path)
+    return pl.scan_parquet(path)
