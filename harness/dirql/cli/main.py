@@ -21,6 +21,7 @@ _COMMANDS = {
     "run": "dirql.cli.run:run",
     "clauses": "dirql.cli.clauses:clauses",
     "trace": "dirql.cli.trace:trace",
+    "report": "dirql.cli.report:report",
     "console": "dirql.cli.console:console",
     "gdb": "dirql.cli.gdb:gdb",
     "exports": "dirql.cli.exports:exports",

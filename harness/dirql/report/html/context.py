@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the page's template and its scripts get."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dirql import __version__
+from dirql.report.html.charts import flow_json, histogram_json, histograms, lock_json
+from dirql.report.html.columns import pack
+from dirql.report.html.texts import pack_texts, record_texts
+from dirql.report.html.timeline import timeline_columns, timeline_facts
+from dirql.report.tables import duration
+from dirql.report.window import choose_window
+from dirql.trace.oracle import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dirql.report.html.facts import RunFacts
+    from dirql.report.html.timeline import Stretch
+    from dirql.report.html.violations import ShownViolation
+    from dirql.trace.dpc_stats import DpcStats
+    from dirql.trace.history import History
+    from dirql.trace.oracle.verdict import Verdict
+    from dirql.trace.part import Part
+    from dirql.trace.stats import TraceStats
+
+ROWS = 60
+"""Locks, and DPCs, in a table at most."""
+_PARTS = {
+    "violations": "Violations",
+    "timeline": "Timeline",
+    "irql": "IRQL",
+    "times": "Times",
+    "locks": "Locks",
+    "flow": "Flow",
+    "run": "Run",
+    "clauses": "Clauses",
+}
+_LEVELS = {0: "PASSIVE", 1: "APC", 2: "DISPATCH", 13: "CLOCK", 14: "IPI", 15: "HIGH"}
+
+
+@dataclass(frozen=True)
+class Level:
+    """A level that some CPU spent time at."""
+
+    irql: int
+    name: str
+
+
+def page_context(
+    history: History,
+    part: Part,
+    stats: TraceStats,
+    verdict: Verdict,
+    told: RunFacts,
+    shown: Sequence[ShownViolation],
+) -> dict[str, Any]:
+    """Return the template's variables, all but those of the timeline.
+
+    Args:
+        history: the trace's intervals.
+        part: what the numbers are of.
+        stats: the numbers.
+        verdict: the oracle's.
+        told: how it was run.
+        shown: the violations as the page shows them.
+    """
+    trace = history.trace
+    status, headline = _headline(verdict, told)
+    lost = sum(trace.lost)
+    doubts = [f"{lost:,} records were lost"] if lost else []
+    if trace.meta.cut:
+        doubts.append("the machine ended under it")
+    parts = [(name, title) for name, title in _PARTS.items() if shown or name != "violations"]
+    counted = verdict.counted(Status.VIOLATED) + verdict.counted(Status.WARNING)
+    times = histograms(history, part)
+    flow = flow_json(stats)
+    return {
+        "name": told.name,
+        "version": __version__,
+        "status": status,
+        "headline": headline,
+        "summary": _summary(history, part, stats, verdict),
+        "failure": told.failure,
+        "facts": told.facts,
+        "parameters": told.parameters,
+        "console": told.console,
+        "doubts": " and ".join(doubts),
+        "parts": parts,
+        "violations": shown,
+        "hidden": max(counted - len(shown), 0),
+        "levels": _levels(stats),
+        "cpus": stats.cpus if stats.records else (),
+        "histograms": [each for each in times if each.times.count],
+        "empty": [each.title for each in times if not each.times.count],
+        "clock": "Times are virtual (icount)." if stats.mode == "icount" else "Times are real time on this host.",
+        "locks": stats.locks[:ROWS],
+        "more_locks": len(stats.locks) - len(stats.locks[:ROWS]),
+        "flow": flow,
+        "vectors": stats.vectors,
+        "dpcs": [_Dpc(dpc) for dpc in stats.dpcs[:ROWS]],
+        "clauses": verdict.clauses,
+        "tally": _tally(verdict),
+        "words": {state.value: state.value for state in Status},
+    }
+
+
+class _Dpc:
+    """A DPC's numbers, and how often another CPU ran it than queued it."""
+
+    def __init__(self, dpc: DpcStats) -> None:
+        self._dpc = dpc
+        self.elsewhere = sum(flow.count for flow in dpc.flows if flow.source != flow.target)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 (any of its numbers)
+        return getattr(self._dpc, name)
+
+
+def page_data(
+    history: History,
+    part: Part,
+    stats: TraceStats,
+    verdict: Verdict,
+    stretch: Stretch,
+    shown: Sequence[ShownViolation],
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return what the scripts get: JSON data, and blocks of columns.
+
+    Args:
+        history: the trace's intervals.
+        part: what the numbers are of.
+        stats: the numbers.
+        verdict: the oracle's.
+        stretch: the records that the timeline has.
+        shown: the violations as the page shows them.
+    """
+    trace = history.trace
+    columns = timeline_columns(history, stretch)
+    number, texts = record_texts(trace, trace.by_cpu[stretch.places])
+    columns["text"] = number.astype("uint32")
+    places, block = pack(columns)
+    begin, end = choose_window(history, verdict)
+    sites = {caller.caller: trace.symbols.where(caller.caller) for lock in stats.locks for caller in lock.callers}
+    facts = {
+        "timeline": {**timeline_facts(history, stretch), "columns": places, "window": [begin, end]},
+        "levels": [[level.irql, level.name] for level in _levels(stats)],
+        "residency": [[cpu.irql_share[level.irql] for level in _levels(stats)] for cpu in stats.cpus],
+        "histograms": [histogram_json(each) for each in histograms(history, part) if each.times.count],
+        "flow": flow_json(stats),
+        "locks": lock_json(stats, sites, ROWS),
+        "violations": [
+            {
+                "number": each.number,
+                "clause": each.clause,
+                "warning": each.warning,
+                "cpus": each.cpus,
+                "places": [record.place for record in each.records if record.place >= 0],
+            }
+            for each in shown
+        ],
+    }
+    return facts, {"columns": block, "texts": pack_texts(texts)}
+
+
+def _headline(verdict: Verdict, told: RunFacts) -> tuple[str, str]:
+    """Return the page's state, and it in words."""
+    broken = sum(each.status is Status.VIOLATED for each in verdict.clauses)
+    count = verdict.counted(Status.VIOLATED)
+    if broken:
+        rules = "a rule is broken" if broken == 1 else f"{broken} rules are broken"
+        return "violated", f"Violated: {rules}, {_times(count)}"
+    if told.failure is not None:
+        return "violated", "The run failed; the trace shows no broken rule"
+    if told.passed is False:
+        return "violated", "The run did not pass; the trace shows no broken rule"
+    if verdict.status is Status.UNKNOWN:
+        return "unknown", "Unknown: the trace does not tell"
+    warnings = verdict.counted(Status.WARNING)
+    if warnings:
+        return "ok", f"No rule is broken; {_several(warnings, 'warning')}"
+    return "ok", "No rule is broken"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else "twice" if count == 2 else f"{count:,} times"
+
+
+def _several(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def _summary(history: History, part: Part, stats: TraceStats, verdict: Verdict) -> str:
+    states = Counter(each.status for each in verdict.clauses)
+    clauses = ", ".join(f"{states[state]} {state.value}" for state in Status if states[state])
+    time = "virtual" if stats.mode == "icount" else "real"
+    cpus = _several(history.trace.cpus, "CPU")
+    text = f"{_several(len(verdict.clauses), 'clause')} judged by the trace: {clauses}. "
+    text += f"{_several(len(history.trace), 'record')} of {cpus}"
+    if part.whole:
+        return f"{text} over {duration(stats.duration)} of {time} time, mode {stats.mode}."
+    scale = history.trace.meta.clock.ticks_per_ns
+    since, until = duration(part.since / scale), duration(part.until / scale)
+    return f"{text}, mode {stats.mode}; timeline and numbers are of {since} to {until} ({time} time) alone."
+
+
+def _levels(stats: TraceStats) -> list[Level]:
+    used = [irql for irql in range(16) if any(cpu.irql_share[irql] for cpu in stats.cpus)]
+    return [Level(irql, _LEVELS.get(irql, f"DIRQL {irql}")) for irql in used]
+
+
+def _tally(verdict: Verdict) -> list[tuple[str, int]]:
+    states = Counter(each.status for each in verdict.clauses)
+    order = (Status.VIOLATED, Status.WARNING, Status.UNKNOWN, Status.OK)
+    return [(state.value, states[state]) for state in order if states[state]]
