@@ -113,6 +113,7 @@ VOID KiSystemStartup(ULONG64 boot_block, ULONG64 pvh_start_info) {
     KiProcessorCount = KiBootBlock.ProcessorCount;
     MiInitializePhysical(&KiBootBlock);
     MiBuildPageTables(&KiBootBlock);
+    MiCreatePagedPool();
     lapic_use(MiMapDevice(LAPIC_PHYSICAL, PAGE_SIZE));
     lapic_enable();
     ioapic_use(MiMapDevice(IOAPIC_PHYSICAL, PAGE_SIZE));

@@ -102,6 +102,8 @@ static inline BOOLEAN MiIsThere(const MI_PAGE *page) {
 
 BOOLEAN MiIsPageable(ULONG64 address); /* it may be put out at any moment, or is out */
 
+VOID MiCreatePagedPool(VOID); /* boot CPU, once, after MiBuildPageTables: its addresses; no page of it is there yet */
+
 /* mm/pageable.c. IRQL <= DISPATCH_LEVEL, the paging lock not held. */
 BOOLEAN MiRegisterImage(ULONG64 base,
                         ULONG64 pages); /* it is mapped; no page of it is pageable yet. FALSE: no memory */

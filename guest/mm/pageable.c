@@ -44,32 +44,57 @@ static ULONG64 MiRecordPages(ULONG64 pages) {
     return BYTES_TO_PAGES(pages * sizeof(MI_PAGE));
 }
 
-/* The paging lock is held, from here on all of it. FALSE: no memory. */
-static BOOLEAN MiAddRange(MI_PAGEABLE *range, ULONG64 base, ULONG64 pages) {
-    ULONG64 physical = MiAllocatePages(MiRecordPages(pages));
-    if (physical == 0) {
-        return FALSE;
+/* Made before the paging lock is taken: to clear them all takes longer than a spin lock may be held. NULL: no memory. */
+static MI_PAGE *MiCreateRecords(ULONG64 pages, ULONG64 *physical) {
+    *physical = MiAllocatePages(MiRecordPages(pages));
+    if (*physical == 0) {
+        return NULL;
     }
-    range->Page = MiPhysicalToVirtual(physical);
-    RtlZeroMemory(range->Page, pages * sizeof(MI_PAGE));
+    MI_PAGE *records = MiPhysicalToVirtual(*physical);
+    RtlZeroMemory(records, pages * sizeof(MI_PAGE));
+    return records;
+}
+
+/* The paging lock is held, or there is one CPU. */
+static VOID MiAddRange(MI_PAGEABLE *range, ULONG64 base, ULONG64 pages, MI_PAGE *records) {
+    range->Page = records;
     range->Pages = pages;
     MiInitializePaging();
+    /* Release: pairs with the acquire in MiFindRange. */
     __atomic_store_n(&range->Base, base, __ATOMIC_RELEASE);
-    return TRUE;
+}
+
+VOID MiCreatePagedPool(VOID) {
+    ULONG64 pages = MiTotalPageCount() / 2 < MI_PAGED_PAGES ? MiTotalPageCount() / 2 : MI_PAGED_PAGES;
+    ULONG64 physical;
+    MI_PAGE *records = MiCreateRecords(pages, &physical);
+    if (records != NULL) { /* without, every allocation of paged pool fails */
+        MiAddRange(&MiPageables[0], MI_PAGED_BASE, pages, records);
+    }
 }
 
 BOOLEAN MiRegisterImage(ULONG64 base, ULONG64 pages) {
+    ULONG64 physical;
+    MI_PAGE *records = MiCreateRecords(pages, &physical);
+    if (records == NULL) {
+        return FALSE;
+    }
+    for (ULONG64 i = 0; i < pages; i++) {
+        records[i].Resident = MiTranslate(base + (i << PAGE_SHIFT), &records[i].Frame);
+    }
     KIRQL irql = MiLockPaging();
     MI_PAGEABLE *range = NULL;
     for (ULONG i = 1; i < MI_PAGEABLES && range == NULL; i++) {
         range = MiPageables[i].Base == 0 ? &MiPageables[i] : NULL;
     }
-    BOOLEAN added = range != NULL && MiAddRange(range, base, pages);
-    for (ULONG64 i = 0; added && i < pages; i++) {
-        range->Page[i].Resident = MiTranslate(base + (i << PAGE_SHIFT), &range->Page[i].Frame);
+    if (range != NULL) {
+        MiAddRange(range, base, pages, records);
     }
     MiUnlockPaging(irql);
-    return added;
+    if (range == NULL) {
+        MiFreePages(physical, MiRecordPages(pages));
+    }
+    return range != NULL;
 }
 
 VOID MiDescribeSection(ULONG64 address, ULONG64 pages, MI_PROTECTION protection, ULONG number, BOOLEAN pageable) {
@@ -182,8 +207,7 @@ ULONG64 MiAllocatePaged(ULONG64 pages) {
     MI_PAGEABLE *range = &MiPageables[0];
     ULONG64 address = 0;
     KIRQL irql = MiLockPaging();
-    ULONG64 limit = MiTotalPageCount() / 2 < MI_PAGED_PAGES ? MiTotalPageCount() / 2 : MI_PAGED_PAGES;
-    if (range->Base != 0 || MiAddRange(range, MI_PAGED_BASE, limit)) {
+    if (range->Base != 0) {
         ULONG64 first = MiFindPaged(range, MiPagedHint, pages);
         if (first == range->Pages || !MiFillPaged(range, first, pages)) {
             MiBuryPaged(range); /* what has been freed may be just what is missing */
