@@ -195,12 +195,29 @@ class Trace:
 
     def where(self, *names: str) -> Indices:
         """Return the indices of all records of the named events, in order. An older guest may lack some of them."""
-        order, bounds = self._by_event
-        numbers = [self.meta.events[name] for name in names if name in self.meta.events]
-        parts = [order[bounds[number] : bounds[number + 1]] for number in numbers if number + 1 < len(bounds)]
-        if len(parts) == 1:
-            return parts[0]
-        return np.sort(np.concatenate(parts)) if parts else np.zeros(0, dtype=np.int64)
+        found = self._found.get(names)
+        if found is None:
+            order, bounds = self._by_event
+            numbers = [self.meta.events[name] for name in names if name in self.present]
+            parts = [order[bounds[number] : bounds[number + 1]] for number in numbers]
+            if len(parts) > 1:
+                found = np.sort(np.concatenate(parts))
+            else:
+                found = parts[0] if parts else order[:0]
+            found.flags.writeable = False
+            self._found[names] = found
+        return found
+
+    @cached_property
+    def _found(self) -> dict[tuple[str, ...], Indices]:
+        """What `where` found: many ask for the same."""
+        return {}
+
+    @cached_property
+    def present(self) -> frozenset[str]:
+        """The names of all events that there are records of."""
+        count = np.diff(self._by_event[1])
+        return frozenset(self.meta.events.name(number) for number in np.flatnonzero(count).tolist())
 
     def are(self, index: Indices, name: str) -> Flags:
         """Return, for each record given by its index, whether it is of the named event."""

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
 from dirql.trace.accounting import Accounting
-from dirql.trace.decode import Trace
 from dirql.trace.history import History
 from dirql.trace.oracle import (
     account,
@@ -25,9 +28,111 @@ from dirql.trace.oracle import (
     sync,
     waits,
 )
-from dirql.trace.oracle.guards import find_guards
-from dirql.trace.oracle.locks import Locks
-from dirql.trace.oracle.verdict import Budgets, ClauseVerdict, Finding, Verdict
+from dirql.trace.oracle.guards import Guards, find_guards
+from dirql.trace.oracle.locks import LOCK_EVENTS, SHARED_EVENTS, Locks
+from dirql.trace.oracle.verdict import Budgets, Clause, ClauseVerdict, Finding, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dirql.trace.decode import Trace
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """What judges look at."""
+
+    history: History
+    accounting: Accounting | None
+    budgets: Budgets
+
+    @cached_property
+    def locks(self) -> Locks:
+        """Spin locks."""
+        return Locks(self.history)
+
+    @cached_property
+    def guards(self) -> Guards:
+        """Interrupt spin locks."""
+        return find_guards(self.history)
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """One who knows some clauses.
+
+    Attributes:
+        clauses: what is judged, in this order.
+        events: a trace without any of them shows nothing of these clauses, kept or broken; empty: it always does.
+        judge: judges them.
+    """
+
+    clauses: tuple[Clause, ...]
+    events: tuple[str, ...]
+    judge: Callable[[_Evidence], list[Finding]]
+
+
+_DPC_EVENTS = ("DpcInsert", "DpcStart", "DpcEnd", "DpcRemove")
+_SYNC_EVENTS = ("SyncRequest", "SyncEnter", "SyncExit", "SyncReturn")
+_WAIT_EVENTS = ("WaitBegin", "WaitEnd", "Signal", "TimerSet", "TimerExpire", "TimerCancel")
+_IRP_EVENTS = (*("IrpAllocate", "IrpCall", "IrpCancel", "IrpComplete", "IrpDone", "IrpFree"), "StartIoEnter", "StartIoExit")
+
+_JUDGES = (
+    _Judge((irql.IRQL_2, irql.IRQL_6), ("InterruptEnter", "InterruptExit"), lambda e: irql.judge(e.history)),
+    _Judge(
+        (
+            *(levels.IRQL_3, levels.IRQL_4, levels.SPIN_3, levels.SPIN_4, levels.SPIN_6, levels.SPIN_13),
+            *(levels.QSL_3, levels.RW_5),
+        ),
+        ("IrqlRaise", "IrqlLower", *LOCK_EVENTS, *SHARED_EVENTS),
+        lambda e: levels.judge(e.history, e.locks),
+    ),
+    _Judge((spin.SPIN_1, spin.SPIN_2, spin.SPIN_8), LOCK_EVENTS, lambda e: spin.judge(e.locks)),
+    _Judge(
+        (order.SPIN_9, order.SPIN_12, order.SPIN_19),
+        ("LockWait", "LockAcquired"),
+        lambda e: order.judge(e.history, e.locks),
+    ),
+    _Judge((fifo.QSL_1, fifo.INT_11, fifo.SYS_9), ("LockQueued",), lambda e: fifo.judge(e.locks)),
+    _Judge((shared.RW_1, shared.RW_2, shared.RW_3, shared.RW_4), SHARED_EVENTS, lambda e: shared.judge(e.locks)),
+    _Judge(
+        (dpc.DPC_1, dpc.DPC_2, dpc.DPC_3, dpc.DPC_4, dpc.DPC_5, dpc.DPC_12),
+        _DPC_EVENTS,
+        lambda e: dpc.judge(e.history, e.accounting or Accounting()),
+    ),
+    _Judge(
+        (queues.DPC_6, queues.DPC_7, queues.DPC_8, queues.DPC_15),
+        ("DpcInsert", "ThreadedDpcStart", "ThreadedDpcEnd"),
+        lambda e: queues.judge(e.history),
+    ),
+    _Judge((interrupt.INT_1,), ("IsrEnter", "IsrExit"), lambda e: interrupt.judge(e.history, e.guards)),
+    _Judge((connection.INT_6, connection.INT_8), ("IsrEnter",), lambda e: connection.judge(e.history)),
+    _Judge(
+        (sync.SYN_1, sync.SYN_2, sync.SYN_3, sync.SYN_4), _SYNC_EVENTS, lambda e: sync.judge(e.history, e.guards)
+    ),
+    _Judge((broadcast.IPI_1,), ("IpiCallEnter", "IpiCallExit"), lambda e: broadcast.judge(e.history)),
+    _Judge(
+        (scheduling.IRQL_9, scheduling.THR_1, scheduling.THR_RUN, scheduling.THR_PRIORITY),
+        ("ThreadSwitch",),
+        lambda e: scheduling.judge(e.history, e.locks),
+    ),
+    _Judge(
+        (waits.WAIT_2, waits.EVT_1, waits.EVT_5, waits.MUT_1, waits.SEM_3, waits.TMR_3),
+        _WAIT_EVENTS,
+        lambda e: waits.judge(e.history),
+    ),
+    _Judge(
+        (irps.IRP_3, irps.IRP_8, irps.IRP_CALL, irps.SPIN_17), _IRP_EVENTS, lambda e: irps.judge(e.history, e.locks)
+    ),
+    _Judge(
+        (guidelines.SPIN_10, guidelines.DPC_16, guidelines.INT_TIME),
+        (*LOCK_EVENTS, *SHARED_EVENTS, "DpcStart", "IsrEnter"),
+        lambda e: guidelines.judge(e.history, e.budgets),
+    ),
+    _Judge((account.INT_ACCOUNT,), (), lambda e: account.judge(e.history, e.accounting)),
+)
+CLAUSES = tuple(clause for each in _JUDGES for clause in each.clauses)
+"""All clauses that the oracle judges, in the order of its verdicts."""
 
 
 def judge(
@@ -53,40 +158,25 @@ def judge(
     Returns:
         One verdict per clause, in the order of the clauses.
     """
-    history = history or History(trace)
-    accounting = accounting or trace.meta.accounting
-    guards = find_guards(history)
-    locks = Locks(history)
-    findings = [
-        *irql.judge(history),
-        *levels.judge(history, locks),
-        *spin.judge(locks),
-        *order.judge(history, locks),
-        *fifo.judge(locks),
-        *shared.judge(locks),
-        *dpc.judge(history, accounting or Accounting()),
-        *queues.judge(history),
-        *interrupt.judge(history, guards),
-        *connection.judge(history),
-        *sync.judge(history, guards),
-        *broadcast.judge(history),
-        *scheduling.judge(history, locks),
-        *waits.judge(history),
-        *irps.judge(history, locks),
-        *guidelines.judge(history, budgets or Budgets()),
-        *account.judge(history, accounting),
-    ]
-    asked = {name for finding in findings for name in finding.clause.needs}
-    absent = {name for name in asked if not trace.recorded(name)}
+    evidence = _Evidence(history or History(trace), accounting or trace.meta.accounting, budgets or Budgets())
     lost = [f"CPU {cpu} lost {count} records" for cpu, count in enumerate(trace.lost) if count]
     lost += ["only a part of the trace was looked at"] if trace.excerpt is not None else []
-    return Verdict(tuple(_conclude(trace, lost, absent, finding) for finding in findings))
-
-
-def _conclude(trace: Trace, lost: list[str], absent: set[str], finding: Finding) -> ClauseVerdict:
-    missing = [name for name in finding.clause.needs if name in absent] if absent else []
-    incomplete = [*lost, f"{', '.join(missing)} not recorded all the time"] if missing else lost
     cut = ["the machine ended under the trace"] if trace.meta.cut else []
-    if cut and not incomplete and finding.clause is not account.INT_ACCOUNT and finding.count:
-        cut = []  # what the trace has of each CPU is whole, only the end is missing: a violation stands
-    return finding.conclude([*incomplete, *cut])
+    absent = {name for name in _NEEDED if not trace.recorded(name)}
+    found: list[ClauseVerdict] = []
+    for each in _JUDGES:
+        shown = not each.events or any(name in trace.present for name in each.events)
+        for finding in each.judge(evidence) if shown else [Finding(clause, trace) for clause in each.clauses]:
+            found.append(_conclude(lost, cut, absent, finding))
+    return Verdict(tuple(found))
+
+
+_NEEDED = frozenset(name for clause in CLAUSES for name in clause.needs)
+
+
+def _conclude(lost: list[str], cut: list[str], absent: set[str], finding: Finding) -> ClauseVerdict:
+    missing = [name for name in finding.clause.needs if name in absent] if absent else []
+    doubts = [*lost, f"{', '.join(missing)} not recorded all the time"] if missing else lost
+    if cut and (doubts or finding.clause is account.INT_ACCOUNT or not finding.count):
+        doubts = [*doubts, *cut]  # else what the trace has of each CPU is whole: a violation stands
+    return finding.conclude(doubts)
