@@ -164,7 +164,7 @@ class Trace:
         counted = self.meta.lost + (0,) * (self.cpus - len(self.meta.lost))
         return tuple(max(count, gap) for count, gap in zip(counted, self.gaps, strict=False))
 
-    @property
+    @cached_property
     def skew_ticks(self) -> int:
         """How far two CPUs' records may be in the wrong order, in ticks; see `TraceMeta.skew`."""
         return round(self.meta.skew * self.meta.clock.ticks_per_ns)
@@ -200,10 +200,7 @@ class Trace:
             order, bounds = self._by_event
             numbers = [self.meta.events[name] for name in names if name in self.present]
             parts = [order[bounds[number] : bounds[number + 1]] for number in numbers]
-            if len(parts) > 1:
-                found = np.sort(np.concatenate(parts))
-            else:
-                found = parts[0] if parts else order[:0]
+            found = parts[0] if len(parts) == 1 else np.sort(np.concatenate([order[:0], *parts]))
             found.flags.writeable = False
             self._found[names] = found
         return found

@@ -84,8 +84,9 @@ def dpc_runs(trace: Trace, in_frames: Contexts, previous: Lookup) -> DpcRuns:
     inserted = (trace.arg1[index] & np.uint64(0xFF)) != 0
     _, number = factorize(trace.arg0[index])
     order = stable_groups(number)
+    tidy, order = _tidy(index, queues, queues & ~inserted, number, order)
     cuts = np.flatnonzero(np.diff(number[order])) + 1
-    parts = [
+    parts = [tidy] + [
         _follow(index[part], queues[part], inserted[part], earliest[part], latest[part], trace.meta.quiet is not None)
         for part in np.split(order, cuts)
         if len(part)
@@ -157,6 +158,36 @@ def _is_act(trace: Trace, index: Indices) -> Flags:
 
 
 _Part = tuple[Indices, Indices, Indices, Indices, Indices, Indices]
+
+
+def _tidy(index: Indices, queues: Flags, refused: Flags, number: Indices, order: Indices) -> tuple[_Part, Indices]:
+    """Follow the KDPCs that are queued and taken in turns as the records have it: most are.
+
+    Args:
+        index: the acts.
+        queues: which of them are insertions.
+        refused: which of those returned FALSE.
+        number: the KDPC of each.
+        order: the acts, KDPC after KDPC.
+
+    Returns:
+        What `_follow` returns, for these; `order` without them.
+    """
+    none = np.zeros(0, dtype=np.int64)
+    if not len(order):
+        return (none,) * 6, order
+    mine = number[order]
+    first = np.concatenate([[True], mine[1:] != mine[:-1]])
+    place = np.arange(len(order))
+    place -= np.maximum.accumulate(np.where(first, place, 0))
+    wrong = (queues[order] != (place % 2 == 0)) | refused[order]
+    untidy = np.zeros(int(mine[-1]) + 1, dtype=np.bool_)
+    untidy[mine[wrong]] = True
+    rest = untidy[mine]
+    inserts = np.flatnonzero(~rest & (place % 2 == 0))
+    done = np.append(~first[1:], False)[inserts]
+    takes = np.where(done, index[order[np.minimum(inserts + 1, len(order) - 1)]], -1)
+    return (index[order[inserts]], takes, none, none, none, none), order[rest]
 
 
 def _follow(index: Indices, queues: Flags, inserted: Flags, earliest: Indices, latest: Indices, fresh: bool) -> _Part:

@@ -95,14 +95,17 @@ def _judge_order(history: History, entries: Indices, finding: Finding) -> None:
     """
     trace = history.trace
     sends = trace.where("IpiSend")
+    vector = (trace.arg0[sends] & np.uint64(0xFF)).astype(np.int64)
+    entry_vector = vector_of(trace, entries)
+    lowest = entry_vector[entry_vector >> 4 > DISPATCH_LEVEL].min(initial=0xFF)
+    sends, vector = sends[vector > lowest], vector[vector > lowest]  # of the others no lower one can be overtaken
     if not len(sends):
         return
-    vector = (trace.arg0[sends] & np.uint64(0xFF)).astype(np.int64)
     target = (trace.arg1[sends] & np.uint64(0xFF)).astype(np.int64)
     next_record = history.following[sends]
     if (next_record < 0).all():
         return
-    entry_vector, entry_cpu = vector_of(trace, entries), trace.cpu[entries].astype(np.int64)
+    entry_cpu = trace.cpu[entries].astype(np.int64)
     settled = _settled(history, entries)
     sender = trace.cpu[sends]
     known = next_record >= 0

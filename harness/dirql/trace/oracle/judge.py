@@ -75,7 +75,11 @@ class _Judge:
 _DPC_EVENTS = ("DpcInsert", "DpcStart", "DpcEnd", "DpcRemove")
 _SYNC_EVENTS = ("SyncRequest", "SyncEnter", "SyncExit", "SyncReturn")
 _WAIT_EVENTS = ("WaitBegin", "WaitEnd", "Signal", "TimerSet", "TimerExpire", "TimerCancel")
-_IRP_EVENTS = (*("IrpAllocate", "IrpCall", "IrpCancel", "IrpComplete", "IrpDone", "IrpFree"), "StartIoEnter", "StartIoExit")
+_IRP_EVENTS = (
+    *("IrpAllocate", "IrpCall", "IrpCancel", "IrpComplete", "IrpDone", "IrpFree"),
+    "StartIoEnter",
+    "StartIoExit",
+)
 
 _JUDGES = (
     _Judge((irql.IRQL_2, irql.IRQL_6), ("InterruptEnter", "InterruptExit"), lambda e: irql.judge(e.history)),
@@ -107,9 +111,7 @@ _JUDGES = (
     ),
     _Judge((interrupt.INT_1,), ("IsrEnter", "IsrExit"), lambda e: interrupt.judge(e.history, e.guards)),
     _Judge((connection.INT_6, connection.INT_8), ("IsrEnter",), lambda e: connection.judge(e.history)),
-    _Judge(
-        (sync.SYN_1, sync.SYN_2, sync.SYN_3, sync.SYN_4), _SYNC_EVENTS, lambda e: sync.judge(e.history, e.guards)
-    ),
+    _Judge((sync.SYN_1, sync.SYN_2, sync.SYN_3, sync.SYN_4), _SYNC_EVENTS, lambda e: sync.judge(e.history, e.guards)),
     _Judge((broadcast.IPI_1,), ("IpiCallEnter", "IpiCallExit"), lambda e: broadcast.judge(e.history)),
     _Judge(
         (scheduling.IRQL_9, scheduling.THR_1, scheduling.THR_RUN, scheduling.THR_PRIORITY),

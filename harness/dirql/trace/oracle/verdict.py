@@ -242,8 +242,7 @@ class Finding:
         self.count += 1
         self.certain += certain
         shown = tuple(int(record) for record in records)
-        kept = sum(violation.certain == certain for violation in self.violations)
-        if kept < DETAILS:
+        if (self.certain if certain else self.count - self.certain) <= DETAILS:
             self.violations.append(
                 Violation(
                     clause=self.clause.id,

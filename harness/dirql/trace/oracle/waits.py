@@ -66,7 +66,7 @@ def judge(history: History) -> list[Finding]:
     status, events, order, mutexes, semaphores, timers = (
         Finding(clause, trace) for clause in (WAIT_2, EVT_1, EVT_5, MUT_1, SEM_3, TMR_3)
     )
-    whose = {
+    whose: dict[int, Finding] = {
         Kind.NOTIFICATION_EVENT: events,
         Kind.SYNCHRONIZATION_EVENT: events,
         Kind.MUTEX: mutexes,
@@ -76,10 +76,12 @@ def judge(history: History) -> list[Finding]:
     }
     _judge_statuses(history, status)
     for release in history.dispatcher.releases:
-        finding = whose.get(Kind(release.kind)) if release.kind in set(Kind) else None
+        finding = whose.get(release.kind)
         if finding is not None:
-            _judge_release(history, release, finding)
-        if release.kind != Kind.QUEUE:
+            finding.judged += 1
+            if release.ended or release.waiting:
+                _judge_release(history, release, finding)
+        if release.ended and release.kind != Kind.QUEUE:
             _judge_order(history, release, order)
     _judge_owners(history, mutexes)
     _judge_timers(history, timers)
@@ -131,7 +133,6 @@ def _limit(release: Release) -> int:
 
 def _judge_release(history: History, release: Release, finding: Finding) -> None:
     trace = history.trace
-    finding.judged += 1
     limit, went = _limit(release), sum(wait.satisfied for wait in release.ended)
     what = f"CPU {trace.cpu[release.index]} signalled the object {release.object:#x} (state {release.state})"
     if went > limit:
