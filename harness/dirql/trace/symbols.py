@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import bisect
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dirql.trace.namefiles import ModuleNames
 
+_ADDRESS = re.compile(r"\b0x[0-9a-f]{12,16}\b")
+"""What looks like an address of the guest: none of them is small."""
 _OUTER = 8  # how many that begin later are passed over in search of the object that encloses an address
 
 
@@ -88,6 +91,10 @@ class SymbolTable:
         """
         name, found = self.name(address), self.line(address, returned=returned)
         return name if found is None else f"{name} ({found[0]}:{found[1]})"
+
+    def in_words(self, text: str) -> str:
+        """Return a text with names in the place of the addresses that have one."""
+        return _ADDRESS.sub(lambda found: self.name(int(found[0], 16)), text)
 
     def _begins(self, address: int) -> bool:
         found = self.find(address)

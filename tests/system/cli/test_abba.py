@@ -35,6 +35,7 @@ def test_the_order_of_locks_is_told(tmp_path: Path, verifier: str, told: str) ->
     else:
         (violation,) = kept["violations"]
         assert violation["clause"] == "SPIN-9"
+        assert "abba!QueueLock while it held abba!CountLock" in violation["text"]
         text = " ".join(violation["sites"])
     assert len(ACQUISITIONS) == 4
     assert set(re.findall(r"guest/drivers/abba\.c:\d+", text)) >= set(ACQUISITIONS)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -181,4 +181,8 @@ def _conclude(lost: list[str], cut: list[str], absent: set[str], finding: Findin
     doubts = [*lost, f"{', '.join(missing)} not recorded all the time"] if missing else lost
     if cut and (doubts or finding.clause is account.INT_ACCOUNT or not finding.count):
         doubts = [*doubts, *cut]  # else what the trace has of each CPU is whole: a violation stands
-    return finding.conclude(doubts)
+    verdict = finding.conclude(doubts)
+    if not verdict.violations:
+        return verdict
+    words = finding.trace.symbols.in_words
+    return replace(verdict, violations=tuple(replace(each, text=words(each.text)) for each in verdict.violations))
