@@ -10,6 +10,7 @@ from dirql.cli.lazy import LazyGroup
 _COMMANDS = {
     "show": "dirql.cli.trace_show:show",
     "summary": "dirql.cli.trace_summary:summary",
+    "diff": "dirql.cli.trace_diff:diff",
 }
 
 

@@ -170,7 +170,9 @@ def test_parts_add_up(busy: History, numbers: TraceStats) -> None:
     trace = busy.trace
     middle = float(trace.ns(trace.time[-1:])[0]) // 2
     stretches = ((None, middle - 0.5), (middle + 0.5, None))
-    quarters = [statistics(busy, Part.of(trace, each[0], each[1], cpus)) for each in stretches for cpus in ((0, 2), (1, 3))]
+    quarters = [
+        statistics(busy, Part.of(trace, each[0], each[1], cpus)) for each in stretches for cpus in ((0, 2), (1, 3))
+    ]
     assert sum(each.records for each in quarters) == numbers.records
     assert sum(each.lock_hold.count for each in quarters) == numbers.lock_hold.count
     assert sum(lock.acquisitions for each in quarters for lock in each.locks) == sum(
