@@ -21,16 +21,17 @@ if TYPE_CHECKING:
 _STAMP_BYTES = 9
 _HOLDER = (1 << 63) - 1  # as a varint: eight bytes 0xFF and 0x7F
 _STAMP_HOLDER = b"\xff" * 8 + b"\x7f"
-_FLOW_HOLDER = 0xF10F_1D00_0000_F10F
+_LEAVES, _ARRIVES = 0xF10F_1D00_0000_F10F, 0xA221_7E50_0000_A221
 
 
 @dataclass(frozen=True)
 class _Template:
-    """One serialised packet, with its length, and the places to fill in."""
+    """One serialised packet, with its length, and the places to fill in; -1 where it has none."""
 
     data: Bytes
     stamp: int
-    flow: int
+    leaves: int
+    arrives: int
 
 
 class PacketWriter:
@@ -39,36 +40,40 @@ class PacketWriter:
     def __init__(self) -> None:
         self._templates: list[_Template] = []
 
-    def template(self, packet: TracePacket, *, flow: bool = False) -> int:
+    def template(self, packet: TracePacket, *, leaves: bool = False, arrives: bool = False) -> int:
         """Add a template.
 
         Args:
-            packet: the packet; its time stamp is set here.
-            flow: the packet's track event holds one flow id, `flow_holder()`.
+            packet: the packet, a track event; its time stamp and its flow ids are set here.
+            leaves: a flow begins at it.
+            arrives: a flow ends at it.
 
         Returns:
             The template's number.
         """
         packet.timestamp = _HOLDER
+        if leaves:
+            packet.track_event.flow_ids.append(_LEAVES)
+        if arrives:
+            packet.track_event.terminating_flow_ids.append(_ARRIVES)
         body = packet.SerializeToString()
         data = b"\x0a" + _varint(len(body)) + body  # field 1 of Trace: a packet
         stamp = data.index(b"\x40" + _STAMP_HOLDER) + 1  # field 8, a varint
-        place = data.index(_FLOW_HOLDER.to_bytes(8, "little")) if flow else -1
-        self._templates.append(_Template(np.frombuffer(data, dtype=np.uint8), stamp, place))
+        places = [
+            data.index(holder.to_bytes(8, "little")) if wanted else -1
+            for wanted, holder in ((leaves, _LEAVES), (arrives, _ARRIVES))
+        ]
+        self._templates.append(_Template(np.frombuffer(data, dtype=np.uint8), stamp, *places))
         return len(self._templates) - 1
 
-    @staticmethod
-    def flow_holder() -> int:
-        """Return the flow id that stands for all in a template."""
-        return _FLOW_HOLDER
-
-    def write(self, template: Indices, stamp: Indices, flow: Indices) -> bytes:
+    def write(self, template: Indices, stamp: Indices, leaves: Indices, arrives: Indices) -> bytes:
         """Lay out packets.
 
         Args:
             template: template of each packet, in the order of the file.
             stamp: its time, in ns.
-            flow: its flow id; not used where the template has none.
+            leaves: id of the flow that begins at it; not used where the template has none.
+            arrives: id of the flow that ends at it; the same.
         """
         size = np.array([len(each.data) for each in self._templates], dtype=np.int64)
         if not len(template):
@@ -79,7 +84,7 @@ class PacketWriter:
         septets = (stamp[:, None] >> (7 * np.arange(_STAMP_BYTES))) & 0x7F
         stamps = septets.astype(np.uint8)
         stamps[:, :-1] |= 0x80
-        flows = flow.astype("<u8").view(np.uint8).reshape(-1, 8)
+        leaving, arriving = (flow.astype("<u8").view(np.uint8).reshape(-1, 8) for flow in (leaves, arrives))
         order = np.argsort(template.astype(np.uint16) if len(size) < 1 << 16 else template, kind="stable")
         bounds = np.concatenate([[0], np.cumsum(np.bincount(template, minlength=len(size)))])
         for number, each in enumerate(self._templates):
@@ -88,8 +93,9 @@ class PacketWriter:
                 continue
             packets = np.tile(each.data, (len(mine), 1))
             packets[:, each.stamp : each.stamp + _STAMP_BYTES] = stamps[mine]
-            if each.flow >= 0:
-                packets[:, each.flow : each.flow + 8] = flows[mine]
+            for place, flows in ((each.leaves, leaving), (each.arrives, arriving)):
+                if place >= 0:
+                    packets[:, place : place + 8] = flows[mine]
             out[start[mine][:, None] + np.arange(len(each.data))] = packets
         return out.tobytes()
 

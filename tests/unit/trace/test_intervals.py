@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dirql.trace.history import History
 from dirql.trace.intervals import contexts, pair
 from dirql.trace.oracle.exclusion import overlaps
-from dirql.trace.perfetto import lanes
+from dirql.trace.scene_locks import lanes
 from dirql.trace.slices import Kind, cpu_slices
 from dirql.trace.stats import Percentiles, statistics
 from tests.unit.trace.mutants import MUTANTS

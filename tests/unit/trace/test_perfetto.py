@@ -16,7 +16,7 @@ from dirql.trace.history import History
 from dirql.trace.oracle import judge
 from dirql.trace.perfetto import write_perfetto
 from tests.unit.trace.mutants import MUTANTS
-from tests.unit.trace.synth import build, simulate
+from tests.unit.trace.synth import Row, build, simulate
 
 
 class Exported:
@@ -115,10 +115,72 @@ def test_arrows_lead_from_insertion_to_run(tmp_path: Path) -> None:
     irps = {flow for flow, (_, name) in leaves.items() if name.startswith("IRP_MJ_")}
     assert len(irps) == sum(row.event == "IrpComplete" for row in run.rows) > 0
     assert all((name == "IrpComplete") == (flow in irps) for flow, (_, name) in arrives.items())
-    assert len(leaves) - len(dpcs) - len(irps) == sum(wait.satisfied and wait.run >= 0 for wait in waits) > 0
-    for flow in leaves.keys() - dpcs - irps:
+    locks = {flow for flow, (_, name) in leaves.items() if name.startswith("lock ")}
+    assert all(name.startswith("lock ") == (flow in locks) for flow, (_, name) in arrives.items())
+    signals = leaves.keys() - dpcs - irps - locks
+    assert len(signals) == sum(wait.satisfied and wait.run >= 0 for wait in waits) > 0
+    for flow in signals:
         assert leaves[flow][0] <= arrives[flow][0]
         assert (leaves[flow][1].split()[0], arrives[flow][1].split()[0]) == ("signal", "CPU")
+
+
+def test_arrows_lead_from_the_owner_of_a_lock_to_the_one_that_waited(tmp_path: Path) -> None:
+    run = simulate(4, 4, 2500)
+    trace = run.trace()
+    exported = export(tmp_path, trace)
+    rows = [
+        (trace.meta.events.name(int(trace.event[at])), int(trace.cpu[at]), int(trace.arg0[at]))
+        for at in range(len(trace))
+    ]
+    waits: dict[tuple[int, int], int] = {}
+    begun: dict[tuple[int, int], int] = {}
+    released: dict[int, tuple[int, int]] = {}  # lock: the release, the acquisition before it
+    expected: dict[int, tuple[int, int]] = {}
+    for at, (event, cpu, lock) in enumerate(rows):
+        if event in ("LockWait", "LockSharedWait"):
+            waits[cpu, lock] = at
+        elif event in ("LockAcquired", "LockSharedAcquired"):
+            begun[cpu, lock] = at
+            if (waited := waits.pop((cpu, lock), None)) is not None and released.get(lock, (-1, -1))[0] > waited:
+                expected.setdefault(released[lock][0], (released[lock][1], at))
+        elif event in ("LockReleased", "LockSharedReleased"):
+            released[lock] = at, begun[cpu, lock]
+    pairs = {tuple(int(trace.time[at]) for at in pair) for pair in expected.values()}
+    sides: dict[int, dict[str, int]] = defaultdict(dict)
+    for time, event in exported.events:
+        if "/locks" in exported.path(event.track_uuid):
+            sides.update({flow: {**sides[flow], "from": time} for flow in event.flow_ids})
+            sides.update({flow: {**sides[flow], "to": time} for flow in event.terminating_flow_ids})
+    assert len(sides) == len(expected) > 10
+    assert {(side["from"], side["to"]) for side in sides.values()} == pairs
+
+
+def test_waits_for_locks_are_slices_and_those_that_last_stay_open(tmp_path: Path) -> None:
+    lock, other = 0xFFFF_A000_0000_1000, 0xFFFF_A000_0000_2000
+    rows = [
+        Row(10, 0, "LockAcquired", 2, lock),
+        Row(20, 1, "LockWait", 2, lock),
+        Row(30, 1, "LockAcquired", 2, other),
+        Row(40, 0, "LockReleased", 2, lock),
+        Row(50, 1, "LockAcquired", 2, lock),
+        Row(60, 0, "LockWait", 2, other),
+        Row(70, 1, "Mark", 2),
+    ]
+    exported = export(tmp_path, build(rows, 2))
+    seen = [
+        (time, exported.path(event.track_uuid), exported.name(event) if event.name_iid else "")
+        for time, event in exported.events
+        if "/locks" in exported.path(event.track_uuid)
+    ]
+    assert seen == [
+        (0, "CPU 0/locks", f"lock {lock:#x}"),
+        (10, "CPU 1/locks", f"waits for {lock:#x}"),
+        (20, "CPU 1/locks 2", f"lock {other:#x}"),
+        (30, "CPU 0/locks", ""),
+        (40, "CPU 1/locks", ""),
+        (40, "CPU 1/locks", f"lock {lock:#x}"),
+        (50, "CPU 0/locks", f"waits for {other:#x}"),
+    ]
 
 
 def test_threads_have_tracks_of_their_own(tmp_path: Path) -> None:
