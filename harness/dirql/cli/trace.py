@@ -11,6 +11,7 @@ _COMMANDS = {
     "show": "dirql.cli.trace_show:show",
     "summary": "dirql.cli.trace_summary:summary",
     "diff": "dirql.cli.trace_diff:diff",
+    "export": "dirql.cli.trace_export:export",
 }
 
 

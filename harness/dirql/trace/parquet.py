@@ -7,7 +7,8 @@ The row groups follow each other in time and carry statistics: a scan for a stre
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+import sys
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -54,6 +55,19 @@ def frames(
         yield maker.frame(part, window)
 
 
+class _Counted:
+    """Frames as they come, with the number of their rows so far."""
+
+    def __init__(self, made: Iterable[pl.DataFrame]) -> None:
+        self._made = made
+        self.rows = 0
+
+    def __iter__(self) -> Iterator[pl.DataFrame]:
+        for frame in self._made:
+            self.rows += len(frame)
+            yield frame
+
+
 def lazy(made: Iterable[pl.DataFrame]) -> pl.LazyFrame:
     """Return frames as one that is worked off piece by piece."""
 
@@ -77,22 +91,15 @@ def write_parquet(
     Returns:
         The number of records written.
     """
-    count = 0
-
-    def counted() -> Iterator[pl.DataFrame]:
-        nonlocal count
-        for frame in frames(parts, meta, symbols, window):
-            count += len(frame)
-            yield frame
-
+    counted = _Counted(frames(parts, meta, symbols, window))
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
-        lazy(counted()).sink_parquet(new, compression="zstd", compression_level=_LEVEL, row_group_size=ROW_GROUP)
+        lazy(counted).sink_parquet(new, compression="zstd", compression_level=_LEVEL, row_group_size=ROW_GROUP)
         new.replace(path)
     finally:
         with suppress(FileNotFoundError):
             new.unlink()
-    return count
+    return counted.rows
 
 
 def export_parquet(run: Path, path: Path, window: Window | None = None) -> int:
@@ -113,6 +120,30 @@ def export_parquet(run: Path, path: Path, window: Window | None = None) -> int:
     return write_parquet(
         stored.chunks(CHUNK, window.all_events if window else None), stored.meta, stored.symbols, path, window
     )
+
+
+def export_csv(run: Path, path: Path | None, window: Window | None = None) -> int:
+    """Write a stored trace, or a part of it, as CSV with a line of names; see `export_parquet`.
+
+    Args:
+        run: the run's folder.
+        path: the file to write; None: standard output.
+        window: what to write; None: all.
+
+    Returns:
+        The number of records written.
+    """
+    stored = open_trace(run)
+    parts = stored.chunks(CHUNK, window.all_events if window else None)
+    rows = 0
+    with ExitStack() as stack:
+        file = sys.stdout.buffer if path is None else stack.enter_context(path.open("wb"))
+        pl.DataFrame(schema=SCHEMA).write_csv(file)
+        for frame in frames(parts, stored.meta, stored.symbols, window):
+            frame.write_csv(file, include_header=False)
+            rows += len(frame)
+        file.flush()
+    return rows
 
 
 def scan(run: Path) -> pl.LazyFrame:

@@ -26,8 +26,8 @@ class Part(IntEnum):
 
 
 _TEXT = {
-    Part.HOLD: "lock {}",
-    Part.SHARED_HOLD: "lock {} (reader)",
+    Part.HOLD: "holds {}",
+    Part.SHARED_HOLD: "holds {} (reader)",
     Part.WAIT: "waits for {}",
     Part.SHARED_WAIT: "waits for {} (reader)",
 }
@@ -76,7 +76,11 @@ class LockSpans:
 
     def text(self, lock: int, kind: int) -> str:
         """Return what is written on a slice."""
-        return _TEXT[Part(kind)].format(self._names.get(lock) or f"{lock:#x}")
+        return _TEXT[Part(kind)].format(self.name(lock))
+
+    def name(self, lock: int) -> str:
+        """Return what a lock is called; see `names.lock_names`."""
+        return self._names.get(lock) or f"{lock:#x}"
 
     def _hand_overs(self, history: History) -> tuple[Indices, Indices]:
         """Return holds after which a lock went to one that had been waiting for it, and the holds that it went to.

@@ -115,8 +115,8 @@ def test_arrows_lead_from_insertion_to_run(tmp_path: Path) -> None:
     irps = {flow for flow, (_, name) in leaves.items() if name.startswith("IRP_MJ_")}
     assert len(irps) == sum(row.event == "IrpComplete" for row in run.rows) > 0
     assert all((name == "IrpComplete") == (flow in irps) for flow, (_, name) in arrives.items())
-    locks = {flow for flow, (_, name) in leaves.items() if name.startswith("lock ")}
-    assert all(name.startswith("lock ") == (flow in locks) for flow, (_, name) in arrives.items())
+    locks = {flow for flow, (_, name) in leaves.items() if name.startswith("holds ")}
+    assert all(name.startswith("holds ") == (flow in locks) for flow, (_, name) in arrives.items())
     signals = leaves.keys() - dpcs - irps - locks
     assert len(signals) == sum(wait.satisfied and wait.run >= 0 for wait in waits) > 0
     for flow in signals:
@@ -173,12 +173,12 @@ def test_waits_for_locks_are_slices_and_those_that_last_stay_open(tmp_path: Path
         if "/locks" in exported.path(event.track_uuid)
     ]
     assert seen == [
-        (0, "CPU 0/locks", f"lock {lock:#x}"),
+        (0, "CPU 0/locks", f"holds {lock:#x}"),
         (10, "CPU 1/locks", f"waits for {lock:#x}"),
-        (20, "CPU 1/locks 2", f"lock {other:#x}"),
+        (20, "CPU 1/locks 2", f"holds {other:#x}"),
         (30, "CPU 0/locks", ""),
         (40, "CPU 1/locks", ""),
-        (40, "CPU 1/locks", f"lock {lock:#x}"),
+        (40, "CPU 1/locks", f"holds {lock:#x}"),
         (50, "CPU 0/locks", f"waits for {other:#x}"),
     ]
 
