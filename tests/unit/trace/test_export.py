@@ -156,7 +156,7 @@ def test_waves_follow_the_irql_and_what_runs(history: History, tmp_path: Path) -
     for at in trace.where("IsrEnter")[::5].tolist():
         after = [value for time, value in waves.values[f"cpu{trace.cpu[at]}.runs"] if time == trace.time[at]]
         assert any(value.startswith("ISR ") for value in after)
-    threads = {value for cpu in range(3) for _, value in waves.values[f"cpu{cpu}.thread"]}
+    threads = {value for cpu in range(3) for time, value in waves.values[f"cpu{cpu}.thread"] if time}
     assert {value.split()[0] for value in threads} <= {"idle", "thread"}
 
 
