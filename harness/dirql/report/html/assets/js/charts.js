@@ -36,32 +36,36 @@
     xAxis: value,
     name,
     lineStyle: { color: palette.ink, type: "solid", width: 1.2, ...more },
-    label: { formatter: name, color: palette.ink, fontSize: 10, position: "end", distance: 3 },
+    label: { formatter: name, color: palette.ink, fontSize: 10, position: "end", distance: name === "budget" ? 13 : 2 },
   });
+
+  /** Write the powers of ten on a logarithmic axis, not where it happens to end. */
+  const power = (write) => (value) => (Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-6 ? write(value) : "");
 
   function histogram(palette, data) {
     const { edges, counts } = data;
     const bars = counts.map((count, at) => [edges[at], edges[at + 1], count]).filter((bar) => bar[2]);
     const top = Math.max(...counts);
+    const far = data.budget && data.budget > edges[edges.length - 1] * 3;
     const lines = [ruler(data.median, "median", palette)];
     if (Math.log10(data.p99 / Math.max(data.median, 1)) > 0.12 * Math.log10(edges[edges.length - 1] / edges[0])) {
       lines.push(ruler(data.p99, "p99", palette));
     }
-    if (data.budget && data.budget >= edges[0] && data.budget <= edges[edges.length - 1] * 3) {
+    if (data.budget && data.budget >= edges[0] && !far) {
       lines.push(ruler(data.budget, "budget", palette, { color: palette.mark, type: "dashed" }));
     }
     const low = edges[0];
-    const high = Math.max(edges[edges.length - 1], data.budget && data.budget <= edges[edges.length - 1] * 3 ? data.budget * 1.2 : 0, low * 10);
+    const high = Math.max(edges[edges.length - 1], data.budget && !far ? data.budget * 1.3 : 0, low * 10);
     const common = dirql.common(palette);
     return {
       ...common,
-      grid: { left: 52, right: 16, top: 22, bottom: 24 },
+      grid: { left: 46, right: 16, top: 32, bottom: 24 },
       tooltip: {
         ...common.tooltip,
         formatter: ({ value }) => dirql.element("div", {}, `${dirql.count(value[2])} of ${dirql.duration(value[0])} to ${dirql.duration(value[1])}`),
       },
-      xAxis: dirql.axis(palette, { type: "log", min: low, max: high, axisLabel: { color: palette.faint, fontSize: 10, formatter: dirql.duration, hideOverlap: true }, splitLine: { show: false } }),
-      yAxis: dirql.axis(palette, { type: "log", min: 0.8, max: Math.max(top * 1.3, 10), axisLabel: { color: palette.faint, fontSize: 10, formatter: (n) => (n < 1 ? "" : dirql.count(n)) } }),
+      xAxis: dirql.axis(palette, { type: "log", min: low, max: high, axisLabel: { color: palette.faint, fontSize: 10, formatter: power(dirql.duration), hideOverlap: true }, splitLine: { show: false } }),
+      yAxis: dirql.axis(palette, { type: "log", min: 0.8, max: Math.max(top * 1.3, 10), axisLabel: { color: palette.faint, fontSize: 10, formatter: power(dirql.count) } }),
       series: [
         {
           type: "custom",

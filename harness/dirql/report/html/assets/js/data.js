@@ -99,6 +99,20 @@
     return { begin, end, kind: columns.lockKind, latest, depth };
   }
 
+  /** Return for each record whether its CPU holds a lock from there on (1), and whether it waits for one (2). */
+  function locked(lock, records) {
+    const state = new Uint8Array(records);
+    for (let i = 0; i < lock.begin.length; i++) {
+      if (!lock.depth[i] || lock.end[i] === lock.latest[i]) {
+        const bit = lock.kind[i] % 2 ? 2 : 1;
+        for (let place = lock.begin[i]; place < lock.end[i]; place++) {
+          state[place] |= bit;
+        }
+      }
+    }
+    return state;
+  }
+
   function ways(columns, time) {
     const order = Array.from(columns.wayFrom.keys()).sort((a, b) => time[columns.wayFrom[a]] - time[columns.wayFrom[b]]);
     return {
@@ -119,6 +133,7 @@
     const time = times(columns, facts.starts, facts.ticksPerNs);
     const owner = summed(columns.owner);
     const slice = slices(columns);
+    const lock = locks(columns);
     const spin = Object.keys(facts.kinds).length;
     let last = 0;
     let first = Infinity;
@@ -142,7 +157,8 @@
       level: columns.level.map((level) => level & ~SPINS),
       text: columns.text,
       texts: new TextDecoder().decode(letters).split("\n"),
-      lock: locks(columns),
+      lock,
+      locked: locked(lock, time.length),
       way: ways(columns, time),
       cpuOf: (place) => dirql.above(facts.starts, place, 0, facts.starts.length) - 1,
     };

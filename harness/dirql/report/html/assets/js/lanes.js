@@ -4,9 +4,11 @@
 "use strict";
 
 (function () {
-  const NEAR = 1.5; // records in a pixel
-  const LOCKS = 9; // height of the strip below a lane
+  const NEAR = 1; // records in a pixel
+  const FAR = 2; // pixels of a column, far
+  const LOCKS = 11; // height of the strip below a lane
   const ARROWS = 120; // DPCs' ways at most
+  const ROOM = 90; // pixels on the left that hold the names of the levels too
   const TICKS = 400; // records with a tick of their own at most
   // Far, from the bottom up: what is most urgent first. 14: spinning. Rest is the lane's background.
   const STACK = [7, 9, 5, 6, 4, 3, 2, 14, 10, 8, 13, 12, 11, 1];
@@ -58,10 +60,12 @@
     const locks = dirql.lockBars(model, cpu, range, x, boxes.locks);
     lockParts(children, locks.held, locks.waited, boxes.locks, palette);
     for (const each of wide) {
-      children.push(label(each, dirql.sliceName(model, each.owner), palette));
+      const spins = each.kind === model.spin;
+      children.push(label({ ...each, striped: spins }, spins ? "spins" : dirql.sliceName(model, each.owner), palette));
     }
     for (const each of locks.wide) {
-      children.push(label({ ...each, small: true }, dirql.lockName(model, each.lock), palette));
+      const striped = model.lock.kind[each.lock] % 2 === 1;
+      children.push(label({ ...each, small: true, striped }, dirql.lockName(model, each.lock), palette));
     }
     if (range[1] - range[0] <= TICKS) {
       const ticks = [];
@@ -87,8 +91,20 @@
     }
   }
 
+  const PALE = [0, 1, 2, 3, 4, 5, 8, 10]; // kinds that dark text is read on, in the light
+  const DARK = [0, 1, 2]; // kinds that light text is read on, in the dark
+
+  function textColour(where, palette) {
+    if (where.striped) {
+      return palette.ink;
+    }
+    if (where.kind === undefined) {
+      return palette.dark ? "#10151b" : "#ffffff";
+    }
+    return (palette.dark ? !DARK.includes(where.kind) : PALE.includes(where.kind)) ? "#141c25" : "#ffffff";
+  }
+
   function label(where, text, palette) {
-    const light = where.kind === undefined ? "#fff" : [0, 1, 2, 4, 5, 8, 10, 3].includes(where.kind) ? null : "#fff";
     return {
       type: "text",
       silent: true,
@@ -99,18 +115,19 @@
         width: where.width - 8,
         overflow: "truncate",
         ellipsis: "…",
-        fontSize: where.small ? 9 : 11,
+        fontSize: where.small ? 10 : 11,
         verticalAlign: "middle",
-        fill: where.small ? (palette.dark ? "#10151b" : "#fff") : light && !palette.dark ? light : palette.dark && where.kind < 2 ? palette.ink : "#16202a",
+        fill: textColour(where, palette),
+        ...(where.striped ? { backgroundColor: palette.raised, padding: [1, 3], borderRadius: 2 } : {}),
       },
     };
   }
 
   /** Stack shares of pixels upon each other: a polygon each, the topmost first, so that those below cover it. */
-  function far(state, cpu, range, boxes, view, palette) {
+  function far(state, cpu, boxes, view, palette) {
     const { model } = state;
     const box = boxes.ran;
-    const pixels = Math.max(Math.floor(box.width), 1);
+    const pixels = Math.max(Math.floor(box.width / FAR), 1);
     const shares = dirql.shares(model, state.sums, cpu, view.begin, view.end, pixels);
     const height = new Float64Array(pixels);
     const areas = [];
@@ -127,13 +144,16 @@
         children.push(part("dirqlArea", data, box, { fill: striped(palette) }));
       }
     }
-    const [held, waited] = dirql.lockShares(model, cpu, range, view.begin, view.end, pixels);
-    const strip = boxes.locks;
+    const [held, waited] = [shares[model.spin + 2], shares[model.spin + 3]];
     const level = new Float64Array(pixels);
-    const heldArea = stacked(held, level, strip, pixels);
-    const waitedArea = stacked(waited, level, strip, pixels);
-    children.push(part("dirqlArea", waitedArea, strip, { fill: palette.ink, opacity: 0.6 }));
-    children.push(part("dirqlArea", heldArea, strip, { fill: palette.accent }));
+    const strip = boxes.locks;
+    const heldArea = held && part("dirqlArea", stacked(held, level, strip, pixels), strip, { fill: palette.accent });
+    if (waited) {
+      children.push(part("dirqlArea", stacked(waited, level, strip, pixels), strip, { fill: palette.ink, opacity: 0.6 }));
+    }
+    if (heldArea) {
+      children.push(heldArea);
+    }
     return children;
   }
 
@@ -161,6 +181,13 @@
         return [box.x, y, box.x + box.width, y];
       });
       children.push(part("dirqlLines", lines, box, { stroke: palette.line, fill: null, lineWidth: 1, lineDash: [2, 3] }));
+      for (const [level, text] of [[2, "DISPATCH"], [3, "devices"], [13, "CLOCK"]]) {
+        const y = bottom - dirql.heightOf(level) * box.height;
+        const style = { text, x: box.x - 5, y: y + 1, align: "right", verticalAlign: "middle", fontSize: 8, fill: palette.faint };
+        if (box.x > ROOM) {
+          children.push({ type: "text", silent: true, style });
+        }
+      }
     }
     return children;
   }
@@ -173,7 +200,7 @@
     const range = dirql.inView(state.model, cpu, view.begin, view.end);
     const isNear = range[1] - range[0] <= NEAR * grid.width;
     state.near[cpu] = isNear;
-    const drawn = isNear ? near(state, cpu, range, boxes, x, palette) : far(state, cpu, range, boxes, view, palette);
+    const drawn = isNear ? near(state, cpu, range, boxes, x, palette) : far(state, cpu, boxes, view, palette);
     return { type: "group", children: [...background(boxes, palette, isNear), ...drawn] };
   };
 

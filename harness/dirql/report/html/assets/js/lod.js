@@ -7,9 +7,12 @@
   // Height of a bar by its IRQL, of the lane's 1.
   const HEIGHTS = [0.24, 0.32, 0.44, 0.56, 0.585, 0.61, 0.635, 0.66, 0.685, 0.71, 0.735, 0.76, 0.785, 0.87, 0.93, 1];
 
-  /** For each CPU: time spent in each kind from its first record to every 64th. */
+  /**
+   * For each CPU: time spent in each kind from its first record to every 64th. After the kinds come: spinning, nothing
+   * known, with a lock held, waiting for one.
+   */
   dirql.sums = function (model) {
-    const kinds = model.spin + 2;
+    const kinds = model.spin + 4;
     const sums = [];
     for (let cpu = 0; cpu < model.cpus; cpu++) {
       const [first, last] = [model.starts[cpu], model.starts[cpu + 1]];
@@ -21,13 +24,24 @@
           sum.set(now, ((i - first) / BLOCK) * kinds);
         }
         if (i + 1 < last) {
-          now[model.kind[i]] += model.time[i + 1] - model.time[i];
+          add(model, now, i, model.time[i + 1] - model.time[i]);
         }
       }
       sums.push(sum);
     }
     return { kinds, sums };
   };
+
+  function add(model, out, place, spent) {
+    const locked = model.locked[place];
+    out[model.kind[place]] += spent;
+    if (locked & 1) {
+      out[model.spin + 2] += spent;
+    }
+    if (locked & 2) {
+      out[model.spin + 3] += spent;
+    }
+  }
 
   /** Add up into `out` the time that a CPU spent in each kind from its first record to the time `until`. */
   function spentUntil(model, sums, cpu, until, out) {
@@ -43,10 +57,10 @@
       out[kind] = sums.sums[cpu][block * kinds + kind];
     }
     for (let i = first + block * BLOCK; i < found; i++) {
-      out[model.kind[i]] += model.time[i + 1] - model.time[i];
+      add(model, out, i, model.time[i + 1] - model.time[i]);
     }
     if (found + 1 < last) {
-      out[model.kind[found]] += until - model.time[found];
+      add(model, out, found, until - model.time[found]);
     }
   }
 
@@ -146,25 +160,6 @@
       }
     }
     return { held, waited, wide };
-  };
-
-  /** Return which shares of each pixel's time a CPU held a lock, and waited for one. */
-  dirql.lockShares = function (model, cpu, range, begin, end, pixels) {
-    const [first, last] = locksTouching(model, cpu, range);
-    const shares = [new Float64Array(pixels), new Float64Array(pixels)];
-    const perPixel = (end - begin) / pixels;
-    for (let i = first; i < last; i++) {
-      if (model.lock.depth[i]) {
-        continue; // the time counts once
-      }
-      const from = Math.max((model.time[model.lock.begin[i]] - begin) / perPixel, 0);
-      const until = Math.min((model.time[model.lock.end[i]] - begin) / perPixel, pixels);
-      const share = shares[model.lock.kind[i] % 2];
-      for (let pixel = Math.floor(from); pixel < until; pixel++) {
-        share[pixel] += Math.min(until, pixel + 1) - Math.max(from, pixel);
-      }
-    }
-    return shares;
   };
 
   /** Return the lock interval of a CPU that is the innermost at a time; -1 for none. */

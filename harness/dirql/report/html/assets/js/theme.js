@@ -77,7 +77,14 @@
     const entry = { chart, element, option };
     charts.push(entry);
     chart.setOption(option(dirql.palette(), chart));
-    new ResizeObserver(() => chart.resize()).observe(element);
+    let width = element.clientWidth;
+    new ResizeObserver(() => {
+      chart.resize();
+      if (element.clientWidth !== width) {
+        width = element.clientWidth;
+        chart.setOption(option(dirql.palette(), chart)); // what depends on the width
+      }
+    }).observe(element);
     return chart;
   };
 

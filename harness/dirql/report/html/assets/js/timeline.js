@@ -3,7 +3,7 @@
 "use strict";
 
 (function () {
-  const LEFT = 62;
+  const [LEFT, NARROW] = [112, 52];
   const RIGHT = 14;
   const OVERVIEW = 300; // points of the curve behind the slider
   const LEAST = 40; // ns that can be in view at least
@@ -22,6 +22,7 @@
     return Array.from(counts, (count, i) => [model.first + (i + 0.5) * step, count]);
   }
 
+  const leftOf = (element) => (element.clientWidth < 700 ? NARROW : LEFT);
   const laneHeight = (cpus) => (cpus <= 4 ? 84 : cpus <= 8 ? 70 : 56);
 
   function series(state, name, z, data, draw) {
@@ -46,11 +47,12 @@
     const cpus = Array.from({ length: model.cpus }, (_, cpu) => cpu);
     const items = cpus.map((cpu) => [model.first, cpu]);
     const whole = [[model.first, 0]];
+    const left = leftOf(state.element);
     const common = dirql.common(palette);
     return {
       ...common,
       tooltip: { ...common.tooltip, trigger: "none", showContent: true, transitionDuration: 0, enterable: false },
-      grid: { left: LEFT, right: RIGHT, top: 4, bottom: 66 },
+      grid: { left, right: RIGHT, top: 4, bottom: 66 },
       xAxis: dirql.axis(palette, {
         type: "value",
         min: model.first,
@@ -65,7 +67,7 @@
           inverse: true,
           data: cpus.map((cpu) => `CPU ${cpu}`),
           axisTick: { show: false },
-          axisLabel: { color: palette.ink, fontSize: 12, fontWeight: 600 },
+          axisLabel: { color: palette.ink, fontSize: 12, fontWeight: 600, margin: left - NARROW + 8 },
         }),
         { type: "value", show: false },
       ],
@@ -110,12 +112,12 @@
     const model = await dirql.loadTimeline();
     const { window, ticksPerNs } = dirql.facts.timeline;
     const view = { begin: window[0] / ticksPerNs, end: window[1] / ticksPerNs };
-    const state = { model, view, chosen: 0, near: [], sums: dirql.sums(model), density: density(model), palette: null };
+    const state = { element, model, view, chosen: 0, near: [], sums: dirql.sums(model), density: density(model), palette: null };
     clampView(state);
     element.style.height = `${model.cpus * laneHeight(model.cpus) + 70}px`;
     state.chart = dirql.chart(element, (palette) => option(state, palette));
     state.grid = () => {
-      const [x, right] = [LEFT, element.clientWidth - RIGHT];
+      const [x, right] = [leftOf(element), element.clientWidth - RIGHT];
       return { x, y: 4, width: Math.max(right - x, 1), height: element.clientHeight - 70 };
     };
     state.chart.on("datazoom", () => {
