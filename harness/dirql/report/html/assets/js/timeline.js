@@ -6,7 +6,7 @@
   const [LEFT, NARROW] = [112, 52];
   const RIGHT = 14;
   const OVERVIEW = 300; // points of the curve behind the slider
-  const LEAST = 40; // ns that can be in view at least
+  const LEAST = 40; // ns in view at least
 
   function density(model) {
     const step = (model.last - model.first) / OVERVIEW;
@@ -121,9 +121,11 @@
       return { x, y: 4, width: Math.max(right - x, 1), height: element.clientHeight - 70 };
     };
     state.chart.on("datazoom", () => {
-      const grid = state.grid();
-      const read = (px) => state.chart.convertFromPixel({ xAxisIndex: 0 }, px);
-      state.view = { begin: read(grid.x), end: read(grid.x + grid.width) };
+      if (!state.moving) {
+        const grid = state.grid();
+        const read = (px) => state.chart.convertFromPixel({ xAxisIndex: 0 }, px);
+        state.view = { begin: read(grid.x), end: read(grid.x + grid.width) };
+      }
       state.onView?.();
     });
     watchPointer(state, element);
@@ -148,7 +150,9 @@
     const from = Math.min(Math.max(centre - length / 2, model.first), model.last - length);
     state.view = { begin: from, end: from + length };
     const range = { startValue: from, endValue: from + length };
+    state.moving = true; // what was asked for counts: the library rounds it to pixels, and steps would add that up
     state.chart.dispatchAction({ type: "dataZoom", batch: [{ dataZoomIndex: 0, ...range }] });
+    state.moving = false;
   };
 
   function watchPointer(state, element) {

@@ -3,6 +3,7 @@
 "use strict";
 
 (function () {
+  const NEAR = 8000; // ns shown before and after a record
   let chosen = 0;
   const articles = () => [...document.querySelectorAll("article.violation")];
 
@@ -76,6 +77,8 @@
       } else {
         button.addEventListener("click", () => {
           dirql.byId("timeline").scrollIntoView({ block: "nearest" });
+          const time = dirql.state.model.time[place];
+          dirql.show(dirql.state, time - NEAR, time + NEAR);
           dirql.point(dirql.state, place);
         });
       }
