@@ -194,7 +194,7 @@ static VOID NTAPI WaitInADpc(PKDPC This, PVOID Context, PVOID Argument1, PVOID A
     WaitFor(&Event);
 }
 
-TARGET_CASE("DPC-16 WAIT-1", in_a_dpc, "verifier=off bugcheck=0xB8") {
+TARGET_CASE("DPC-16 WAIT-1", in_a_dpc, "verifier=off bugcheck=0xB8 violates=WAIT-1") {
     KeInitializeEvent(&Event, SynchronizationEvent, FALSE);
     KeInitializeDpc(&Dpc, WaitInADpc, NULL);
     KeSetTargetProcessorDpc(&Dpc, (CCHAR)CPU_OF(1));

@@ -37,6 +37,7 @@ class Oddities:
 
     Attributes:
         ran_waiting: the ThreadSwitch that left a thread waiting, and the next one to it, without a ThreadReady between.
+        ran_unready: the ThreadCreate of a thread, and a ThreadSwitch to it without a ThreadReady between.
         ran_ended: the ThreadExit of a thread, and a ThreadSwitch to it.
         ready_ended: the ThreadExit of a thread, and its ThreadReady.
         unfinished: a WaitBegin, and the record that shows its thread elsewhere without a WaitEnd.
@@ -46,6 +47,7 @@ class Oddities:
     """
 
     ran_waiting: list[tuple[int, int]] = field(default_factory=list)
+    ran_unready: list[tuple[int, int]] = field(default_factory=list)
     ran_ended: list[tuple[int, int]] = field(default_factory=list)
     ready_ended: list[tuple[int, int]] = field(default_factory=list)
     unfinished: list[tuple[int, int]] = field(default_factory=list)
@@ -183,6 +185,8 @@ class Dispatcher:
         self._leave(old, left_as, at)
         if new.left_for_good >= 0:
             self.odd.ran_ended.append((new.exited if new.exited >= 0 else new.left_for_good, at))
+        if new.created >= 0 and not new.switches and not new.readied:
+            self.odd.ran_unready.append((new.created, at))
         if id(new) in self._left:
             self.odd.ran_waiting.append((self._left.pop(id(new)), at))
         if new.ready is not None and new.ready.run < 0:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from tests.unit.trace import (
+    mutants_causes,
     mutants_dpc,
     mutants_interrupt,
     mutants_irps,
@@ -20,5 +21,6 @@ __all__ = ["MODULES", "MUTANTS", "CannotBreak", "Mutant"]
 MODULES = (
     *(mutants_irql, mutants_dpc, mutants_interrupt, mutants_locks, mutants_queues, mutants_threads, mutants_irps),
     mutants_times,
+    mutants_causes,
 )
 """Where the faults are; each registers its own when it is imported."""

@@ -25,6 +25,7 @@ CLAUSES = {
     *("INT-1", "INT-6", "INT-8", "INT-11", "SYN-1", "SYN-2", "SYN-3", "SYN-4", "SYS-9", "IPI-1", "INT-ACCOUNT"),
     *("IRQL-9", "THR-1", "THR-RUN", "THR-PRIORITY", "WAIT-2", "EVT-1", "EVT-5", "MUT-1", "SEM-3", "TMR-3"),
     *("IRP-3", "IRP-8", "IRP-CALL", "SPIN-17"),
+    *("SPIN-IRQL", "THR-READY", "WAIT-1", "CAUSE-IPI", "CAUSE-THREAD", "CAUSE-WAIT", "CAUSE-IRP"),
     *GUIDELINES,
 }
 

@@ -12,6 +12,7 @@ from dirql.trace.history import History
 from dirql.trace.oracle import (
     account,
     broadcast,
+    causes,
     connection,
     dpc,
     fifo,
@@ -27,6 +28,7 @@ from dirql.trace.oracle import (
     spin,
     sync,
     waits,
+    wakes,
 )
 from dirql.trace.oracle.guards import Guards, find_guards
 from dirql.trace.oracle.locks import LOCK_EVENTS, SHARED_EVENTS, Locks
@@ -93,8 +95,8 @@ _JUDGES = (
     ),
     _Judge((spin.SPIN_1, spin.SPIN_2, spin.SPIN_8), LOCK_EVENTS, lambda e: spin.judge(e.locks)),
     _Judge(
-        (order.SPIN_9, order.SPIN_12, order.SPIN_19),
-        ("LockWait", "LockAcquired"),
+        (order.SPIN_9, order.SPIN_12, order.SPIN_19, order.SPIN_IRQL),
+        ("LockWait", "LockAcquired", "LockSharedWait", "LockSharedAcquired"),
         lambda e: order.judge(e.history, e.locks),
     ),
     _Judge((fifo.QSL_1, fifo.INT_11, fifo.SYS_9), ("LockQueued",), lambda e: fifo.judge(e.locks)),
@@ -126,6 +128,14 @@ _JUDGES = (
     _Judge(
         (irps.IRP_3, irps.IRP_8, irps.IRP_CALL, irps.SPIN_17), _IRP_EVENTS, lambda e: irps.judge(e.history, e.locks)
     ),
+    _Judge((wakes.THR_READY, wakes.WAIT_1), ("ThreadReady", "WaitBegin"), lambda e: wakes.judge(e.history, e.locks)),
+    _Judge((causes.CAUSE_IPI,), ("InterruptEnter",), lambda e: causes.judge_interrupts(e.history)),
+    _Judge(
+        (causes.CAUSE_THREAD, causes.CAUSE_WAIT),
+        ("ThreadSwitch", "WaitEnd"),
+        lambda e: causes.judge_threads(e.history),
+    ),
+    _Judge((causes.CAUSE_IRP,), ("IrpCall", "IrpComplete"), lambda e: causes.judge_irps(e.history.irps)),
     _Judge(
         (guidelines.SPIN_10, guidelines.DPC_16, guidelines.INT_TIME),
         (*LOCK_EVENTS, *SHARED_EVENTS, "DpcStart", "IsrEnter"),

@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SPIN-9, SPIN-12 and SPIN-19: deadlocks that could have been, though none was.
+"""SPIN-9, SPIN-12, SPIN-19 and SPIN-IRQL: deadlocks that could have been, though none was.
 
 SPIN-9: a CPU that asks for lock B while it holds lock A puts B after A. A ring of such pairs is a deadlock if the CPUs
 come at the same time. Evidence is one acquisition (or wait) for each pair; not where every two that could meet were
-made under a common lock, which keeps them apart, nor where the routine would not have waited.
+made under a common lock, which keeps them apart, nor where the routine would not have waited. Executive locks,
+interrupt locks, queued ones and reader/writer locks are in one graph; readers do not wait for readers.
 
 SPIN-12, SPIN-19: a lock held at IRQL n and taken by a routine that runs above n, so that it can interrupt the holder
 and wait for ever: inside a service or synchronised routine that is SPIN-12, elsewhere SPIN-19. Evidence is one
 acquisition of each kind; what a routine raised itself before it acquired (the record before says so) does not count.
+
+SPIN-IRQL, the same by way of others: a CPU that holds lock A asks for lock B (perhaps with locks between them), B is
+held elsewhere at IRQL n, and code that runs above n takes A. It interrupts the holder of B and waits for A, whose
+holder waits for B. Evidence is the way from A to B, as for SPIN-9, the acquisition of A by that code, and a hold of B.
 
 The memory of a lock may become another one, and no record says so. So acquisitions are only compared if nothing was
 loaded or unloaded between them, and their levels only if nothing was connected.
@@ -44,6 +49,12 @@ SPIN_19 = Clause(
     "introduction-to-spin-locks",
     (*LOCK_EVENTS, "IrqlRaise"),
 )
+SPIN_IRQL = Clause(
+    "SPIN-IRQL",
+    "who holds a lock that code of a higher IRQL takes asks for no lock that is held at a lower one",
+    "introduction-to-spin-locks; preventing-errors-and-deadlocks-while-using-spin-locks",
+    (*LOCK_EVENTS, "IrqlRaise"),
+)
 
 _WITNESSES = 64
 """Acquisitions of one pair that are looked at for a common lock."""
@@ -56,19 +67,20 @@ _Edges = dict[tuple[_Lock, _Lock], list[tuple[int, int]]]
 
 def judge(history: History, locks: Locks) -> list[Finding]:
     """Judge the orders and levels in which the locks of a trace were taken."""
-    order, inside, levels = (Finding(clause, history.trace) for clause in (SPIN_9, SPIN_12, SPIN_19))
-    _judge_order(locks, order)
+    order, inside, levels, chains = (Finding(c, history.trace) for c in (SPIN_9, SPIN_12, SPIN_19, SPIN_IRQL))
+    nestings = _Nestings(locks)
+    order.judged = chains.judged = len(nestings.asked)
+    _judge_order(locks, nestings, order)
     _judge_levels(locks, inside, levels)
-    return [order, inside, levels]
+    _judge_chains(locks, nestings, chains)
+    return [order, inside, levels, chains]
 
 
-def _judge_order(locks: Locks, finding: Finding) -> None:
-    edges, finding.judged = _edges(locks)
+def _judge_order(locks: Locks, nestings: _Nestings, finding: Finding) -> None:
+    edges = nestings.edges("ImageLoad", "ImageUnload")
     if len(edges) < 2:
         return
-    after: dict[_Lock, list[_Lock]] = {}
-    for one, other in edges:
-        after.setdefault(one, []).append(other)
+    after = _followers(edges)
     for ring in _rings(after):
         pairs = list(pairwise([*ring, ring[0]]))
         chosen = _apart(locks, [edges[pair] for pair in pairs], ring)
@@ -86,37 +98,72 @@ def _judge_order(locks: Locks, finding: Finding) -> None:
         )
 
 
-def _edges(locks: Locks) -> tuple[_Edges, int]:
-    """Find which lock was asked for while which was held, by the one acquired last before: chains do the rest."""
-    trace, holds = locks.trace, locks.history.holds
-    if not len(locks.starts):
-        return {}, 0
-    waiting = locks.history.waits.running
-    asked = locks.starts[cover(trace, holds)[trace.position[locks.starts]] > 1]
-    if not len(asked) and not len(waiting):
-        return {}, 0
-    within = contexts(trace, holds)
-    asked = np.concatenate([asked[~locks.tried[np.searchsorted(locks.acquired, asked)]], waiting])
-    held = within.parent(asked[: len(asked) - len(waiting)])
-    held = np.concatenate([held, within.opener[waiting]])
-    nested = np.flatnonzero(held >= 0)
-    asked, held = asked[nested], held[nested]
-    order = np.argsort(locks.starts)
-    ends = locks.ends[order][np.searchsorted(locks.starts[order], held)] if len(held) else held
-    real = (ends > asked) & (trace.arg0[held] != trace.arg0[asked])
-    asked, held = asked[real], held[real]
-    names, number = factorize(np.concatenate([trace.arg0[held], trace.arg0[asked]]))
-    age = _age(locks, asked, "ImageLoad", "ImageUnload")
-    pair = (age * len(names) + number[: len(held)]) * len(names) + number[len(held) :]
-    order = np.argsort(pair, kind="stable")
-    edges: _Edges = {}
-    for part in np.split(order, np.flatnonzero(np.diff(pair[order])) + 1) if len(order) else []:
-        mine = part[:_WITNESSES]
-        first = mine[0]
-        life = int(age[first])
-        key = ((life, int(trace.arg0[held[first]])), (life, int(trace.arg0[asked[first]])))
-        edges[key] = [(int(held[at]), int(asked[at])) for at in mine]
-    return edges, len(asked)
+def _followers(edges: _Edges) -> dict[_Lock, list[_Lock]]:
+    after: dict[_Lock, list[_Lock]] = {}
+    for one, other in edges:
+        after.setdefault(one, []).append(other)
+    return after
+
+
+class _Nestings:
+    """Which lock was asked for while which was held, by the one acquired last before: chains do the rest.
+
+    Attributes:
+        asked: the records about the second lock: an acquisition by a routine that would have waited, or a wait.
+        held: the acquisition of the first.
+    """
+
+    def __init__(self, locks: Locks) -> None:
+        self.locks, trace, history = locks, locks.trace, locks.history
+        spans = [span for span in (history.holds, history.shared_holds) if len(span) or len(span.running)]
+        starts = np.concatenate([locks.starts, history.shared_holds.start, history.shared_holds.running])
+        waiting = np.concatenate([history.waits.running, history.shared_waits.running])
+        self.asked = self.held = none = starts[:0]
+        if not spans:
+            return
+        asked = starts[cover(trace, *spans)[trace.position[starts]] > 1]
+        if not len(asked) and not len(waiting):
+            return
+        within = contexts(trace, *spans)
+        exclusive = trace.are(asked, "LockAcquired")
+        tried = np.zeros(len(asked), dtype=np.bool_)
+        tried[exclusive] = locks.tried[np.searchsorted(locks.acquired, asked[exclusive])]
+        asked = asked[~tried]
+        held = np.concatenate([within.parent(asked), within.opener[waiting] if len(waiting) else none])
+        asked = np.concatenate([asked, waiting])
+        asked, held = asked[held >= 0], held[held >= 0]
+        real = (self._ends(held) > asked) & (trace.arg0[held] != trace.arg0[asked])
+        self.asked, self.held = asked[real], held[real]
+
+    def _ends(self, held: Indices) -> Indices:
+        """Return the release of each hold; the length of the trace where there is none."""
+        locks, shared = self.locks, self.locks.history.shared_holds
+        never = np.full(len(shared.running), len(locks.trace), dtype=np.int64)
+        starts = np.concatenate([locks.starts, shared.start, shared.running])
+        ends = np.concatenate([locks.ends, shared.end, never])
+        order = np.argsort(starts)
+        found: Indices = ends[order][np.searchsorted(starts[order], held)]
+        return found
+
+    def edges(self, *aging: str) -> _Edges:
+        """Return the first witnesses of each pair of locks; locks of different ages are different ones.
+
+        Args:
+            aging: events that may have made another lock of a lock's memory.
+        """
+        trace, held, asked = self.locks.trace, self.held, self.asked
+        names, number = factorize(np.concatenate([trace.arg0[held], trace.arg0[asked]]))
+        age = _age(self.locks, asked, *aging)
+        pair = (age * len(names) + number[: len(held)]) * len(names) + number[len(held) :]
+        order = np.argsort(pair, kind="stable")
+        edges: _Edges = {}
+        for part in np.split(order, np.flatnonzero(np.diff(pair[order])) + 1) if len(order) else []:
+            mine = part[:_WITNESSES]
+            first = mine[0]
+            life = int(age[first])
+            key = ((life, int(trace.arg0[held[first]])), (life, int(trace.arg0[asked[first]])))
+            edges[key] = [(int(held[at]), int(asked[at])) for at in mine]
+        return edges
 
 
 def _age(locks: Locks, index: Indices, *events: str) -> Indices:
@@ -149,23 +196,30 @@ def _rings(after: dict[_Lock, list[_Lock]]) -> Iterator[list[_Lock]]:
 
 
 def _apart(locks: Locks, steps: list[list[tuple[int, int]]], ring: list[_Lock]) -> list[tuple[int, int]] | None:
-    """Choose an acquisition for each step of a ring such that no two were made under a common lock; None if none is."""
+    """Choose an acquisition for each step of a ring such that all could wait for each other at once; None if none can.
+
+    No two may have been made under a common lock, and no reader waits for a reader: not the last for the first either.
+    """
+    trace = locks.trace
+    every = [index for each in steps for step in each for index in step]
+    shared = {index for index in every if "Shared" in trace.meta.events.name(int(trace.event[index]))}
     sets = [[(step, _held(locks, step[1]) - {lock for _, lock in ring}) for step in each] for each in steps]
 
-    def choose(at: int, used: set[int]) -> list[tuple[int, int]] | None:
+    def choose(at: int, used: set[int], chosen: list[tuple[int, int]]) -> list[tuple[int, int]] | None:
         if at == len(sets):
-            return []
-        tried: set[frozenset[int]] = set()
+            return None if chosen[-1][1] in shared and chosen[0][0] in shared else chosen
+        tried: set[tuple[frozenset[int], bool, bool]] = set()
         for step, also in sets[at]:
-            if also & used or frozenset(also) in tried:
+            kind = (frozenset(also), step[0] in shared, step[1] in shared)
+            if also & used or kind in tried or (chosen and chosen[-1][1] in shared and step[0] in shared):
                 continue
-            tried.add(frozenset(also))
-            rest = choose(at + 1, used | also)
-            if rest is not None:
-                return [step, *rest]
+            tried.add(kind)
+            found = choose(at + 1, used | also, [*chosen, step])
+            if found is not None:
+                return found
         return None
 
-    return choose(0, set())
+    return choose(0, set(), [])
 
 
 def _held(locks: Locks, index: int) -> set[int]:
@@ -201,3 +255,61 @@ def _judge_levels(locks: Locks, inside: Finding, levels: Finding) -> None:
             [low, index],
             [trace.arg1[low], trace.arg1[index]],
         )
+
+
+def _judge_chains(locks: Locks, nestings: _Nestings, finding: Finding) -> None:
+    """Find ways from a lock that code of a high IRQL takes to one that is held at a lower IRQL."""
+    trace, acquired = locks.trace, locks.acquired
+    aging = ("ImageLoad", "ImageUnload", "InterruptConnect")
+    edges = nestings.edges(*aging)
+    if not edges or not len(acquired):
+        return
+    age = _age(locks, acquired, *aging)
+    after = _followers(edges)
+    nodes = {node for edge in edges for node in edge}
+    highest: dict[_Lock, tuple[int, int]] = {}
+    lowest: dict[_Lock, tuple[int, int]] = {}
+    for node in nodes:
+        mine = np.flatnonzero((trace.arg0[acquired] == node[1]) & (age == node[0]))
+        waits = mine[~locks.tried[mine]]
+        if len(waits):
+            top = waits[np.argmax(locks.asked_at[waits])]
+            highest[node] = (int(locks.asked_at[top]), int(acquired[top]))
+        if len(mine):
+            low = mine[np.argmin(trace.irql[acquired[mine]])]
+            lowest[node] = (int(trace.irql[acquired[low]]), int(acquired[low]))
+    for first in sorted(highest.keys() & after.keys()):
+        level, taker = highest[first]
+        way = _way_down(first, level, after, lowest)
+        if way is None:
+            continue
+        steps = [edges[pair][0] for pair in pairwise(way)]
+        below, holder = lowest[way[-1]]
+        told = [
+            f"CPU {trace.cpu[asked]} asked for the lock {trace.arg0[asked]:#x} while it held {trace.arg0[held]:#x}"
+            for held, asked in steps
+        ]
+        finding.add(
+            f"{'; '.join(told)}; CPU {trace.cpu[taker]} took {first[1]:#x} at IRQL {level}, and CPU "
+            f"{trace.cpu[holder]} held {way[-1][1]:#x} at IRQL {below}, which that can interrupt",
+            [*(index for step in steps for index in step), taker, holder],
+        )
+
+
+def _way_down(
+    first: _Lock, level: int, after: dict[_Lock, list[_Lock]], lowest: dict[_Lock, tuple[int, int]]
+) -> list[_Lock] | None:
+    """Return the shortest way from a lock to one that is held below `level`; None if there is none."""
+    paths, reached = [[first]], {first}
+    while paths:
+        longer = []
+        for path in paths:
+            for lock in after.get(path[-1], ()):
+                if lock in reached:
+                    continue
+                if lowest.get(lock, (level, 0))[0] < level:
+                    return [*path, lock]
+                reached.add(lock)
+                longer.append([*path, lock])
+        paths = longer
+    return None
