@@ -55,7 +55,10 @@ def keep_folder(name: str, out: Path | None) -> Iterator[RunFolder]:
         yield folder
     except DirqlError as error:
         folder.fail(error)
-        click.echo(f"dirql: the run failed; what was recorded is in {folder.path}", err=True)
+        from dirql.report.run import report_hint
+
+        for line in [f"the run failed; what was recorded is in {folder.path}", *report_hint(folder.path)]:
+            click.echo(f"dirql: {line}", err=True)
         raise
 
 
@@ -86,4 +89,7 @@ def finish(result: dict[str, Any], tables: Iterable[Table], *, as_json: bool) ->
     console = report_console()
     for table in tables:
         console.print(table)
-    console.print(f"run folder: {result['run_folder']}", markup=False)
+    from dirql.report.run import report_hint
+
+    for line in [f"run folder: {result['run_folder']}", *report_hint(result["run_folder"])]:
+        console.print(line, markup=False)

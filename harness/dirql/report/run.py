@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dirql.report.tables import print_report, report_console
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from dirql.trace.history import History
     from dirql.trace.oracle import Verdict
@@ -56,8 +57,15 @@ def print_run(
     console = report_console()
     print_report(console, stats, verdict, history.trace.symbols, latencies=latencies)
     if summary is not None:
-        for line in result_lines(summary):
+        for line in [*result_lines(summary), *report_hint(summary.get("run_folder"))]:
             console.print(line, markup=False)
+
+
+def report_hint(folder: str | Path | None) -> list[str]:
+    """Return the line that says how to look at a run as a page; none where its folder holds no trace."""
+    if folder is None or not (Path(folder) / "trace").is_dir():
+        return []
+    return [f"as a page: dirql report {shlex.quote(str(folder))}"]
 
 
 def result_lines(result: Mapping[str, Any]) -> list[str]:
