@@ -7,12 +7,27 @@ from typing import TYPE_CHECKING
 
 from dirql.guest.systemtime import boot_system_time
 from dirql.guest.verifier import TICKS_PER_US
+from dirql.trace.events import mask_of
+from dirql.trace.eventtable import EventTable
 
 if TYPE_CHECKING:
     from dirql.config import MachineConfig
+    from dirql.guest.image import KernelImage
     from dirql.guest.memory import GuestMemory
 
 _OPTIONS_MAGIC = int.from_bytes(b"qoptions", "little")
+
+
+def trace_events(kernel: KernelImage) -> EventTable:
+    """Return the trace events of a kernel."""
+    return EventTable.from_enum(kernel.debug.enumeration("TRACE_EVENT"))
+
+
+def boot_mask(config: MachineConfig, events: EventTable) -> int:
+    """Return the mask of the events that are recorded from the start."""
+    if config.trace_classes is None:
+        return config.trace_mask
+    return config.trace_mask & mask_of(events, config.trace_classes)
 
 
 def write_boot_options(memory: GuestMemory, config: MachineConfig, *, rendezvous: bool) -> None:
@@ -28,8 +43,9 @@ def write_boot_options(memory: GuestMemory, config: MachineConfig, *, rendezvous
     transports = memory.kernel.debug.enumeration("HOST_TRANSPORT")
     placements = memory.kernel.debug.enumeration("DPC_PLACEMENT")
     placement = {"routine": "ByRoutine", "first-available": "FirstAvailable", "current": "Current"}
+    mask = boot_mask(config, trace_events(memory.kernel))
     for word in range(2):
-        options.set("TraceMask", config.trace_mask >> 64 * word & (1 << 64) - 1, word)
+        options.set("TraceMask", mask >> 64 * word & (1 << 64) - 1, word)
     options.set("TraceRecords", config.trace_records)
     options.set("TracePolicy", policies["TraceOverwriteOld" if config.overwrite else "TraceDropNew"])
     options.set("Transport", transports["HostTransportRendezvous" if rendezvous else "HostTransportSerial"])

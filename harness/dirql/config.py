@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from dirql.devices.rendezvous import Rendezvous
@@ -13,6 +13,8 @@ from dirql.guest.systemtime import to_system_time
 from dirql.qemu.command import Mode, OnBugCheck, QemuConfig
 from dirql.qemu.memory import MIB
 from dirql.qemu.session import dry_run
+from dirql.recordingoptions import RecordingOptions
+from dirql.trace.events import events_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +32,7 @@ LOCK_HOLD_US = 25.0
 ALL_EVENTS = (1 << 128) - 1
 GUEST_OPTIONS = (
     "trace_mask",
+    "trace_classes",
     "trace_records",
     "overwrite",
     "dpc_placement",
@@ -63,6 +66,8 @@ class MachineConfig:
             for the guest.
         on_bugcheck: `exit` ends QEMU; `pause` holds the machine as it was, for QMP and gdb.
         trace_mask: bit n: event n is recorded from the start.
+        trace_classes: classes of events (or events), of those that the mask lets through, that are recorded from the
+            start; None: all.
         trace_records: records per ring, a power of two; 0 takes the guest's default.
         overwrite: a full ring overwrites old records instead of dropping new ones.
         dpc_placement: `routine`: IoRequestDpc goes to the first available CPU, KeInsertQueueDpc to the current one;
@@ -84,6 +89,7 @@ class MachineConfig:
         lock_hold_fatal: a longer hold is a violation, and so a bugcheck.
         qemu: QEMU's path, or a name in PATH.
         extra: more QEMU arguments.
+        recording: what a `Recording` of this machine keeps and stops on, unless it is told otherwise.
     """
 
     cpus: int = 4
@@ -95,6 +101,7 @@ class MachineConfig:
     stopped: bool = False
     on_bugcheck: OnBugCheck = "exit"
     trace_mask: int = ALL_EVENTS
+    trace_classes: tuple[str, ...] | None = None
     trace_records: int = 0
     overwrite: bool = False
     dpc_placement: DpcPlacement = "routine"
@@ -110,6 +117,7 @@ class MachineConfig:
     lock_hold_fatal: bool = False
     qemu: str = "qemu-system-x86_64"
     extra: tuple[str, ...] = ()
+    recording: RecordingOptions = field(default_factory=RecordingOptions)
 
     def __post_init__(self) -> None:
         """Check what QEMU's own configuration does not.
@@ -121,6 +129,7 @@ class MachineConfig:
             raise UsageError(f"the guest needs at least 32 MiB of RAM; {self.ram_bytes / MIB:g} MiB were asked for")
         if self.trace_records and (self.trace_records < 64 or self.trace_records & (self.trace_records - 1)):
             raise UsageError(f"a trace ring has a power of two of records, at least 64; not {self.trace_records}")
+        events_of(self.trace_classes or ())
         if self.system_time is not None:
             to_system_time(self.system_time)
 

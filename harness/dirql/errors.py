@@ -15,6 +15,7 @@ DirqlError
     MachineLost         QEMU ended, or was killed, under us
     ProtocolError       bytes on a channel were not what the protocol says
     WaitTimeout         a deadline passed
+    RecordingStopped    a recording has stopped on what it was told to, and holds the machine
     RequestError        a driver ended an I/O request with an NTSTATUS that is no success
         RequestCancelled  with STATUS_CANCELLED
 """
@@ -58,6 +59,10 @@ class ProtocolError(DirqlError):
 
 class WaitTimeout(DirqlError):
     """A deadline passed."""
+
+
+class RecordingStopped(DirqlError):
+    """A recording has stopped on what it was told to, and holds the machine: nothing that is awaited comes any more."""
 
 
 @dataclass

@@ -46,6 +46,7 @@ from dirql.irps import IrpState, read_irps
 from dirql.qemu.session import QemuSession
 from dirql.qemu.waits import Deadline
 from dirql.requests import Requests
+from dirql.tracing import Tracing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -66,7 +67,7 @@ _NAME_BYTES = 39
 __all__ = ["DEFAULT_TIMEOUT", "Driver", "Leftover", "Machine"]
 
 
-class Machine(Controls):
+class Machine(Controls, Tracing):
     """A booted guest.
 
     Args:
@@ -80,6 +81,7 @@ class Machine(Controls):
         config: as given.
         session: QEMU and its channels.
         kernel: the guest's kernel image.
+        trace_mask: which events it records (bit n: event n).
         memory: the guest's memory.
         symbols: names of the guest's addresses.
         link: requests to the guest.
@@ -107,6 +109,8 @@ class Machine(Controls):
         self.drivers: list[Driver] = []
         self.on_removal: list[Callable[[], None]] = []
         """Called before a driver or one of its devices goes: whoever keeps names looks at the guest's memory then."""
+        self.on_load: list[Callable[[], None]] = []
+        """Called when a driver has been loaded, before it is started on a device."""
         self._sent: dict[str, DriverImage] = {}  # by the name that LdrImages has, which may be cut short
         qemu = self.config.qemu_config()
         if self.config.mode == "kvm":
@@ -196,6 +200,8 @@ class Machine(Controls):
         self.symbols.add(image.name, base, size, image)
         driver = Driver(self, image, base, size)
         self.drivers.append(driver)
+        for listener in tuple(self.on_load):
+            listener()
         if device is not None:
             driver.start(device if isinstance(device, int) else self.find_pci(*device), timeout)
         return driver
@@ -225,22 +231,6 @@ class Machine(Controls):
     def explain(self, error: DirqlError) -> DirqlError:
         """Put what is known of the guest into an error that is about to be raised, and return it or a better one."""
         return self._failures.explain(error)
-
-    def set_trace_mask(self, mask: int, timeout: float | Deadline = DEFAULT_TIMEOUT) -> int:
-        """Say which events are recorded from now on.
-
-        Args:
-            mask: bit n: event n (TRACE_EVENT) is.
-            timeout: seconds, or a deadline.
-
-        Returns:
-            What it was.
-        """
-        word = (1 << 64) - 1
-        low, high, *_ = self.link.request(
-            "TraceMask", mask & word, mask >> 64 & word, what="the trace to be switched", timeout=timeout
-        )
-        return low | high << 64
 
     def lock_holds(self) -> tuple[LockHold, ...]:
         """Return which spin locks drivers held for longer than `MachineConfig.lock_hold_us`, the longest first.
@@ -279,6 +269,7 @@ class Machine(Controls):
             if self.config.boot == "rom":
                 restore(self.kernel, ram, self.session.qtest.write)
             write_boot_options(self.memory, self.config, rendezvous=self.rendezvous is not None)
+            self._tracing_begins()
 
         bios = self.config.boot == "bios"
         self.session.reset(prepare, deadline, resets_itself=bios)
@@ -335,6 +326,7 @@ class Machine(Controls):
         if self.config.boot == "rom":
             place(self.kernel, ram)
         write_boot_options(self.memory, self.config, rendezvous=self.rendezvous is not None)
+        self._tracing_begins()
 
     def _clear_rings(self) -> None:
         """Clear what was written to the trace rings: a new boot must not seem to have completed an old record."""

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from dirql.cli.experiment import keep_folder, progress_line
-from dirql.cli.options import config_from, machine_options
+from dirql.cli.options import config_from, machine_options, recording_from, trace_options
 from dirql.cli.run_interrupts import dpc_placement, irql_latency, symmetric_vs_asymmetric
 from dirql.cli.run_locks import lock_scaling
 from dirql.cli.run_smp import figure_16, isr_count, up_vs_smp
@@ -26,6 +26,7 @@ def run() -> None:
 
 @run.command("interrupt-storm", short_help="Interrupts on all CPUs, all accounted for and judged.")
 @machine_options
+@trace_options
 @click.option("--count", type=int, default=10_000, show_default=True, help="How many interrupts.")
 @click.option("--vectors", type=int, default=4, show_default=True, help="MSI-X vectors, 1 to 64, spread over the CPUs.")
 @click.option("--window", type=int, default=1, show_default=True, help="Interrupts of a vector under way at a time.")
@@ -49,7 +50,7 @@ def interrupt_storm(
     as_json: bool,
     no_export: bool,
     dry_run: bool,
-    **machine: Any,  # noqa: ANN401
+    **values: Any,  # noqa: ANN401
 ) -> int:
     """Interrupt doorbell.sys from outside on all CPUs, account for every interrupt, judge the trace.
 
@@ -57,7 +58,8 @@ def interrupt_storm(
     """
     from dirql.experiments.storm import StormParameters
 
-    config = config_from(**machine)
+    recording = recording_from(values)
+    config = config_from(**values, **recording)
     parameters = StormParameters(
         count=count, vectors=vectors, seed=seed, window=window, lock_per_vector=lock_per_vector
     )

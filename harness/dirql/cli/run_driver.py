@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from dirql.cli.experiment import keep_folder, progress_line
-from dirql.cli.options import config_from, machine_options
+from dirql.cli.options import config_from, machine_options, recording_from, trace_options
 from dirql.errors import DirqlError, GuestError
 
 EXIT_FAILED = 1
@@ -20,6 +20,7 @@ _SHOWN = 5
 @click.command("run-driver", short_help="Your driver at work: interrupts, requests, the judged trace.")
 @click.argument("driver")
 @machine_options
+@trace_options
 @click.option(
     "--device",
     default="doorbell",
@@ -126,7 +127,8 @@ def _what_to_do(driver: str, values: dict[str, Any]) -> tuple[Any, Any]:
         load=load,
     )
     extra = tuple(argument for device in values.pop("add") for argument in ("-device", device))
-    return config_from(**values, extra=extra), parameters
+    recording = recording_from(values)
+    return config_from(**values, **recording, extra=extra), parameters
 
 
 def _number(text: str | None) -> int | None:

@@ -140,7 +140,7 @@ class DriverRunResult:
                 for each in self.verdict.violations
             ],
             "clauses": self.verdict.to_json()["clauses"],
-            "notes": list(self.notes),
+            "notes": [*self.notes, *self.history.trace.meta.remarks],
             "trace_records": self.stats.records,
             "trace_lost": sum(cpu.lost for cpu in self.stats.cpus),
             "per_cpu": self.stats.to_json()["cpus"],
@@ -158,7 +158,7 @@ class DriverRunResult:
                 f"mode {data['mode']}, {data['cpus']} CPUs, seed {data['seed']}: {data['seconds']:.3g} s; "
                 f"trace records {data['trace_records']:,}, lost {data['trace_lost']:,}"
             ),
-            *(f"note: {note}" for note in self.notes),
+            *(f"note: {note}" for note in data["notes"]),
         ]
         if requests["unfinished"]:
             lines.append(f"{requests['unfinished']:,} requests did not end by themselves, and were cancelled")

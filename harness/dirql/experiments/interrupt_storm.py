@@ -91,6 +91,7 @@ class StormResult:
             "seconds": round(self.seconds, 6),
             "trace_records": self.stats.records,
             "trace_lost": sum(cpu.lost for cpu in self.stats.cpus),
+            "notes": list(self.history.trace.meta.remarks),
             "per_cpu": self.stats.to_json()["cpus"],
             "run_folder": str(self.folder.path),
         }
@@ -122,13 +123,14 @@ def run_storm(
             try:
                 storm.run()
             finally:
-                recording.accounting, counts = _account(line, storm)
+                counted, counts = _account(line, storm)
+                recording.accounting = counted
                 line.release()
     trace = recording.load()
     interrupts = _interrupts(trace, parameters.vectors)
     accounting = Accounting(
-        sent=recording.accounting.sent,
-        merged=recording.accounting.merged,
+        sent=counted.sent,
+        merged=counted.merged,
         connects=dict(enumerate(interrupts)),
     )
     write_meta(folder.path, replace(read_meta(folder.path), accounting=accounting))

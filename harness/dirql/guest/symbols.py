@@ -144,6 +144,21 @@ class Symbolizer:
             ]
         return tuple(rows)
 
+    def places(self, name: str) -> list[tuple[int, int]]:
+        """Return (address, size in bytes) of each symbol of a name that is loaded.
+
+        Args:
+            name: `name`, or `module!name` with or without the file's suffix.
+        """
+        stem, bang, symbol = name.rpartition("!")
+        return [
+            (start + module.offset, size)
+            for module in self.modules
+            if module.image is not None and (not bang or stem in (module.name, module.name.rsplit(".", 1)[0]))
+            for start, size, other in module.image.symbol_rows
+            if other == symbol
+        ]
+
     @property
     def known_modules(self) -> tuple[Module, ...]:
         """All modules, and those unloaded ones whose place no other has taken."""

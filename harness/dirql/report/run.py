@@ -88,6 +88,7 @@ def result_lines(result: Mapping[str, Any]) -> list[str]:
             f"mode {result['mode']}, {result['cpus']} CPUs, seed {result['seed']}: {rate:,.0f} interrupts/s; "
             f"trace records {result['trace_records']:,}, lost {result['trace_lost']:,}"
         ),
+        *(f"note: {note}" for note in result.get("notes", ())),
         f"verdict: {result['verdict']}",
         f"run folder: {result['run_folder']}",
     ]

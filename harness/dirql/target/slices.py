@@ -21,7 +21,7 @@ from dirql.trace.collect import RingReader
 from dirql.trace.decode import Trace
 from dirql.trace.folder import TraceMeta
 from dirql.trace.quiet import Connection, QuietStart
-from dirql.trace.schema import EventTable, RingLayout, record_dtype
+from dirql.trace.schema import RingLayout, record_dtype
 
 if TYPE_CHECKING:
     from dirql.machine import Machine
@@ -49,7 +49,7 @@ class CaseTrace:
         debug = machine.kernel.debug
         self._machine = machine
         self._record = debug.structure("TRACE_RECORD")
-        self._events = EventTable.from_enum(debug.enumeration("TRACE_EVENT"))
+        self._events = machine.trace_events
         self._dtype = record_dtype(self._record.places, self._record.size)
         ring = debug.structure("TRACE_RING")
         layout = RingLayout.from_fields(ring.places, ring.size)
@@ -114,7 +114,7 @@ class CaseTrace:
             mode=self._machine.config.mode,
             cpus=self._machine.cpus,
             clock=self._clock(),
-            mask=self._machine.config.trace_mask,
+            mask=self._machine.always_traced,
             lost=lost,
             horizon=horizon,
             quiet=self._quiet,

@@ -1,197 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Empties the guest's trace rings, live, from the RAM that guest and host share.
+"""Empties all trace rings into the run's folder, live, while the guest runs; `ringreader` says why no lock is needed.
 
-Why no lock and no barrier is needed. The ring of a CPU has one writer, that CPU, and one reader, this process. Both run
-on x86 (TCG turns guest stores into host stores, in order), where stores become visible in program order, loads are done
-in program order, and no store is seen before the earlier loads of its own thread are done. Aligned words do not tear.
-
-- The guest reserves a slot by advancing Head, fills the record, and stores its sequence number last. So a slot that
-  shows the sequence number of its index was filled before: we load the sequence numbers first, the records after them.
-- Drop-new: we store Tail after the copy. The guest takes a slot for free only when it sees that Tail, and by then our
-  loads are done.
-- Overwrite-old: the guest does not wait for us. Before it touched a slot that we were copying, it had advanced Head to
-  more than the ring's size beyond that slot's index. So we load Head again after the copy and discard the records
-  below Head - size. These are counted as lost, as are those that were gone before we came.
-
-Head, Lost and Tail are moved as whole aligned words through `memoryview.cast("Q")`.
+Whoever wants to look at the records on their way is an `Observer`. What one of them finds ends the collection, after so
+many more records or so long as is asked for.
 """
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
-
-import numpy as np
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Protocol
 
 from dirql.errors import DirqlError, ProtocolError
-from dirql.trace.folder import ring_file, trace_folder
-from dirql.trace.schema import Records, RingLayout
+from dirql.trace.folder import trace_folder
+from dirql.trace.ringfile import LastRecordsFile, RecordFile
+from dirql.trace.ringreader import RingReader
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from dirql.trace.schema import Records
+    from dirql.trace.triggered import Triggered
+
+__all__ = ["Collected", "Collector", "Observer", "RingReader"]
 
 FASTEST_POLL_S = 0.001
 SLOWEST_POLL_S = 0.016
+_BUSY = 1 / 8
+_FILLING = 1 / 2
+"""How full a ring is when it is looked at as often as possible, and when there is no pause at all."""
 
-_LOW32 = (1 << 32) - 1
 
+class Observer(Protocol):
+    """Looks at records on their way to the files."""
 
-class RingReader:
-    """Takes committed records out of one CPU's ring.
-
-    The ring may not exist yet (the guest has not booted): then there is nothing to take.
-
-    Args:
-        ram: the guest's whole RAM, writable, from physical address 0.
-        ring: physical address of the CPU's TRACE_RING.
-        layout: where the ring's words are.
-        dtype: type of a record.
-        overwrite: the guest overwrites old records (TraceOverwriteOld) instead of dropping new ones.
-    """
-
-    def __init__(
-        self, ram: memoryview, ring: int, layout: RingLayout, dtype: np.dtype[np.void], *, overwrite: bool = False
-    ) -> None:
-        self._ram = ram
-        self._words = ram.cast("B").cast("Q")
-        self._head = (ring + layout.head) // 8
-        self._lost = (ring + layout.lost) // 8
-        self._tail = (ring + layout.tail) // 8
-        self._mask = (ring + layout.mask) // 8
-        self._base = (ring + layout.records_physical) // 8
-        self._dtype = dtype
-        self._overwrite = overwrite
-        self._records: Records | None = None
-        self._size = 0
-        self._next = 0
-        self._overrun = 0
-        self._dropped = 0
-        self._last_time = 0
-        self.restarted = False
-
-    @property
-    def record_size(self) -> int:
-        """Bytes of a record."""
-        return self._dtype.itemsize
-
-    @property
-    def taken(self) -> int:
-        """Index of the next record to take: all before it were taken, overwritten or never completed."""
-        return self._next
-
-    @property
-    def pending(self) -> bool:
-        """Whether the guest has reserved slots that it has not completed, or completed some since the last `take`."""
-        return self._records is not None and not self.restarted and self._words[self._head] > self._next
-
-    @property
-    def last_time(self) -> int:
-        """TSC of the last record taken; 0 before the first."""
-        return self._last_time
-
-    @property
-    def lost(self) -> int:
-        """Records lost so far: dropped by the guest, or overwritten before they could be taken."""
-        if not self.restarted:
-            self._dropped = self._words[self._lost]
-        return self._overrun + self._dropped
-
-    @property
-    def fill(self) -> float:
-        """How full the ring is, 0 to 1."""
-        if self._records is None and not self._attach():
-            return 0.0
-        return min(1.0, max(0, self._words[self._head] - self._next) / self._size)
-
-    def take(self, *, last: bool = False) -> bytes:
-        """Copy out what is committed, and free its slots.
-
-        Args:
-            last: the guest will never run again: skip slots that were reserved but not completed (and count them as
-                lost) instead of waiting for them.
+    def observe(self, cpu: int, records: Records) -> Triggered | None:
+        """Look at records of a CPU, in its order; they are valid during the call.
 
         Returns:
-            Whole records in the order of their sequence; may be empty.
+            What ends the collection; None: it goes on.
         """
-        if self.restarted or (self._records is None and not self._attach()):
-            return b""
-        records = self._records
-        assert records is not None
-        head = self._words[self._head]
-        if head < self._next:
-            self.restarted = True  # a reset cleared the ring: this trace ends here
-            return b""
-        self._dropped = self._words[self._lost]
-        if head == self._next:
-            return b""
-        if head - self._next > self._size:
-            if not self._overwrite:
-                raise ProtocolError(
-                    f"trace ring of {self._size} records in drop-new mode: Head {head}, only {self._next} were taken"
-                )
-            self._skip_to(head - self._size)
-        chunks = []
-        while self._next < head:
-            chunk = self._take_run(records, head)
-            if chunk:
-                chunks.append(chunk)
-            elif last:
-                self._next += 1
-                self._overrun += 1
-            else:
-                break
-        self._words[self._tail] = self._next
-        data = b"".join(chunks)
-        if data:
-            self._last_time = int(np.frombuffer(data[-self._dtype.itemsize :], dtype=self._dtype)["Time"][0])
-        return data
-
-    def release(self) -> None:
-        """Let go of the RAM, so that it can be unmapped."""
-        self._records = None
-        self._words.release()
-
-    def _attach(self) -> bool:
-        mask = self._words[self._mask]
-        base = self._words[self._base]
-        if mask == 0 or base == 0:
-            return False
-        size = mask + 1
-        if size & mask or base + size * self._dtype.itemsize > self._ram.nbytes:
-            raise ProtocolError(f"trace ring of {size} records at {base:#x} does not fit {self._ram.nbytes:#x} bytes")
-        self._records = np.frombuffer(self._ram, dtype=self._dtype, count=size, offset=base)
-        self._size = size
-        return True
-
-    def _take_run(self, records: Records, head: int) -> bytes:
-        """Copy one committed run that does not wrap."""
-        first = self._next & (self._size - 1)
-        count = min(head - self._next, self._size - first)
-        sequence = records["Sequence"][first : first + count]
-        expected = (np.arange(count, dtype=np.uint64) + np.uint64((self._next + 1) & _LOW32)).astype(np.uint32)
-        pending = sequence != expected
-        committed = int(np.argmax(pending)) if pending.any() else count
-        copied = records[first : first + committed].tobytes()
-        start = self._next
-        self._next += committed
-        if not self._overwrite:
-            return copied
-        safe = self._words[self._head] - self._size
-        if safe <= start:
-            return copied
-        torn = min(safe - start, committed)
-        self._overrun += torn
-        if torn == committed:
-            self._skip_to(safe)
-        return copied[torn * self._dtype.itemsize :]
-
-    def _skip_to(self, index: int) -> None:
-        """Give up the records below `index`: they are overwritten."""
-        if index > self._next:
-            self._overrun += index - self._next
-            self._next = index
 
 
 @dataclass(frozen=True)
@@ -204,6 +54,8 @@ class Collected:
         cut: the machine ended under the trace.
         horizon: TSC up to which the files hold what every CPU did; None where the machine does not run any more.
         notes: what a reader should know.
+        let_go: per CPU, records that were in its file and were given up, the oldest first.
+        triggered: what ended the collection; None: nothing did.
     """
 
     records: tuple[int, ...]
@@ -211,6 +63,8 @@ class Collected:
     cut: bool
     horizon: int | None
     notes: tuple[str, ...]
+    let_go: tuple[int, ...] = ()
+    triggered: Triggered | None = None
 
 
 class Collector:
@@ -223,18 +77,39 @@ class Collector:
     Args:
         run: the run's folder.
         rings: one reader per CPU, in order.
+        last: keep only so many records of each CPU, the last ones; None: all.
+        observers: see every record.
+        ended: called once, by any thread and without a lock held, when an observer has ended the collection.
+
+    Attributes:
+        after_records: records of all CPUs that are still kept after the one that ends the collection.
+        after_ticks: for how long, in ticks of the TSC. Both have to be over.
     """
 
-    def __init__(self, run: Path, rings: Sequence[RingReader]) -> None:
+    def __init__(
+        self,
+        run: Path,
+        rings: Sequence[RingReader],
+        *,
+        last: int | None = None,
+        observers: Sequence[Observer] = (),
+        ended: Callable[[], None] | None = None,
+    ) -> None:
         self._run = run
         self._rings = list(rings)
-        self._files: list[BinaryIO] = []
-        self._bytes = [0] * len(self._rings)
-        self._record_size = 0
-        self._lock = threading.Lock()
+        self._files: list[RecordFile] = []
+        self._last = last
+        self._observers = list(observers)
+        self._tell_end = ended
+        self.after_records = 0
+        self.after_ticks = 0
+        self._lock = threading.RLock()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
+        self._triggered: Triggered | None = None
+        self._count_then = 0
+        self._ended: Collected | None = None
         self._result: Collected | None = None
 
     def __enter__(self) -> Collector:
@@ -246,18 +121,44 @@ class Collector:
         """Stop; an exception on its way out makes the trace a cut one."""
         self.stop(cut=kind is not None)
 
+    @property
+    def triggered(self) -> Triggered | None:
+        """What ended the collection, or is about to."""
+        return self._triggered
+
+    @property
+    def count(self) -> int:
+        """Records taken so far."""
+        return sum(file.kept + file.let_go for file in self._files)
+
     def start(self) -> None:
         """Open the files and start to poll."""
         trace_folder(self._run).mkdir(parents=True, exist_ok=True)
-        for cpu in range(len(self._rings)):
-            ring_file(self._run, cpu).unlink(missing_ok=True)  # a trace that has an older one mapped keeps it
-        self._files = [ring_file(self._run, cpu).open("wb", buffering=0) for cpu in range(len(self._rings))]
-        self._record_size = self._rings[0].record_size if self._rings else 1
+        cpus = range(len(self._rings))
+        if self._last is None:
+            self._files = [RecordFile(self._run, cpu) for cpu in cpus]
+        else:
+            self._files = [LastRecordsFile(self._run, cpu, self._last) for cpu in cpus]
         self._thread = threading.Thread(target=self._poll_until_stopped, name="dirql-trace", daemon=True)
         self._thread.start()
 
-    def drain(self) -> Collected:
+    def trigger(self, found: Triggered, already: int = 0) -> None:
+        """End the collection, as an observer may; the first to do so counts.
+
+        Args:
+            found: the reason.
+            already: so many records after it are in the files.
+        """
+        with self._lock:
+            if self._triggered is None and self._result is None:
+                self._triggered = found
+                self._count_then = self.count - already
+
+    def drain(self, look: Callable[[Collected], None] | None = None) -> Collected:
         """Take what is committed now, and go on.
+
+        Args:
+            look: called with what is returned before anything more is written.
 
         Raises:
             ProtocolError: if a ring is not what it should be.
@@ -265,7 +166,14 @@ class Collector:
         """
         with self._lock:
             self._check()
-            return self._summary(cut=False, horizon=self._poll_to_horizon())
+            if self._ended is None:
+                horizon = self._poll_to_horizon()
+                collected = self._summary(cut=False, horizon=horizon)
+            else:
+                collected = self._ended
+            if look is not None:
+                look(collected)
+            return collected
 
     def stop(self, *, cut: bool = False) -> Collected:
         """Drain a last time, close the files, let go of the RAM. Calling it again returns the same.
@@ -286,13 +194,18 @@ class Collector:
             horizon = None
             try:
                 self._check()
-                if cut:
+                if self._ended is None and cut:
                     self._poll(last=True)
-                else:
+                elif self._ended is None:
                     horizon = self._poll_to_horizon()
             finally:
-                self._result = self._summary(cut=cut, horizon=horizon)
+                self._result = self._ended or self._summary(cut=cut, horizon=horizon)
                 self._close()
+            self._result = replace(
+                self._result,
+                records=tuple(file.kept for file in self._files),
+                let_go=tuple(file.let_go for file in self._files),
+            )
         return self._result
 
     def _poll_to_horizon(self) -> int:
@@ -313,12 +226,15 @@ class Collector:
             for cpu, ring in enumerate(self._rings)
             if ring.restarted
         ]
+        found = self._triggered
         return Collected(
-            records=tuple(count // self._record_size for count in self._bytes),
+            records=tuple(file.kept for file in self._files),
             lost=tuple(ring.lost for ring in self._rings),
             cut=cut or bool(notes) or self._failure is not None,
             horizon=horizon,
             notes=tuple(notes),
+            let_go=tuple(file.let_go for file in self._files),
+            triggered=None if found is None else replace(found, kept=self.count - self._count_then),
         )
 
     def _close(self) -> None:
@@ -338,13 +254,32 @@ class Collector:
         fullest = 0.0
         for cpu, ring in enumerate(self._rings):
             fullest = max(fullest, ring.fill)
-            data = ring.take(last=last)
-            if data:
-                view = memoryview(data)
-                while view:
-                    view = view[self._files[cpu].write(view) :]
-                self._bytes[cpu] += len(data)
+            ring.take_into(self._keepers[cpu], last=last)
         return fullest
+
+    @cached_property
+    def _keepers(self) -> list[Callable[[Records], None]]:
+        """What takes each CPU's records: its file, and whoever looks at them."""
+        if not self._observers:
+            return [file.write for file in self._files]
+        return [partial(self._keep_and_look, cpu, file) for cpu, file in enumerate(self._files)]
+
+    def _keep_and_look(self, cpu: int, file: RecordFile, records: Records) -> None:
+        file.write(records)
+        if self._triggered is None:
+            for observer in self._observers:
+                found = observer.observe(cpu, records)
+                if found is not None:
+                    self.trigger(found, int(records["Sequence"][-1]) - found.sequence & 0xFFFF_FFFF)
+                    return
+
+    def _over(self) -> bool:
+        """Whether what was to follow the record that ends the collection is there."""
+        found = self._triggered
+        if found is None or self.count - self._count_then < self.after_records:
+            return False
+        latest = max((ring.last_time for ring in self._rings), default=0)
+        return latest - found.tsc >= self.after_ticks
 
     def _poll_until_stopped(self) -> None:
         pause = FASTEST_POLL_S
@@ -352,7 +287,16 @@ class Collector:
             try:
                 with self._lock:
                     fullest = self._poll()
+                    if self._over():
+                        self._ended = self._summary(cut=False, horizon=self._poll_to_horizon())
             except (DirqlError, OSError, ValueError) as failure:
                 self._failure = failure
                 return
-            pause = FASTEST_POLL_S if fullest > 1 / 8 else min(SLOWEST_POLL_S, pause * 2)
+            if self._ended is not None:
+                if self._tell_end is not None:
+                    self._tell_end()
+                return
+            if fullest > _FILLING:
+                pause = 0
+            else:
+                pause = FASTEST_POLL_S if fullest > _BUSY else min(SLOWEST_POLL_S, max(pause, FASTEST_POLL_S) * 2)

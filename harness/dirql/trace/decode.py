@@ -160,9 +160,18 @@ class Trace:
 
     @property
     def lost(self) -> tuple[int, ...]:
-        """Per CPU, records that are missing, by the collector's count or by the gaps in the sequence numbers."""
+        """Per CPU, records that are missing, by the collector's count or by the gaps in the sequence numbers.
+
+        Those that were given up because only the last ones were asked for are not among them: see `let_go`.
+        """
         counted = self.meta.lost + (0,) * (self.cpus - len(self.meta.lost))
-        return tuple(max(count, gap) for count, gap in zip(counted, self.gaps, strict=False))
+        rows = zip(counted, self.gaps, self.let_go, strict=False)
+        return tuple(max(count, gap - go & 0xFFFF_FFFF) for count, gap, go in rows)
+
+    @property
+    def let_go(self) -> tuple[int, ...]:
+        """Per CPU, the first records of the trace, given up because only the last ones were asked for."""
+        return self.meta.let_go + (0,) * (self.cpus - len(self.meta.let_go))
 
     @cached_property
     def skew_ticks(self) -> int:
@@ -229,8 +238,16 @@ class Trace:
 
     def recorded(self, *names: str) -> bool:
         """Tell whether all the named events were recorded all the time."""
-        known = self.meta.events.numbers
-        return all(name in known and self.meta.mask >> known[name] & 1 for name in names)
+        known, mask = self.meta.events.numbers, self._always_recorded
+        return all(name in known and mask >> known[name] & 1 for name in names)
+
+    @cached_property
+    def _always_recorded(self) -> int:
+        """The events that were recorded all the time, by the collector's word and by the trace's own."""
+        mask = self.meta.mask
+        for index in self.where("MaskSet"):
+            mask &= int(self.arg0[index]) | int(self.arg1[index]) << 64
+        return mask
 
     def ns(self, ticks: Indices) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
         """Convert ticks to ns."""

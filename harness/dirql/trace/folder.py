@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from dirql.trace.namefiles import read_names
 from dirql.trace.quiet import QuietStart
 from dirql.trace.schema import EventTable, Records, record_dtype
 from dirql.trace.symbols import SymbolTable
+from dirql.trace.triggered import Triggered
 
 if TYPE_CHECKING:
     from dirql.trace.decode import Trace
@@ -51,6 +53,9 @@ class TraceMeta:
         symbols: (address, size in bytes, name) of what the records may point to.
         lines: (address, file, line number) of the drivers' code; line 0 where a run of code ends.
         accounting: the host's counts of interrupts, where it kept any.
+        let_go: per CPU, the first records of the trace, which were recorded and given up, because only the last so many
+            were asked for.
+        triggered: what ended the recording before its time; None: nothing did.
         names: the folder where `trace.namefiles` keeps more names; not stored, `load` sets it.
         quiet: the trace is a part that begins with the machine at rest; None where it begins with the machine itself.
         notes: what the collector wants a reader to know.
@@ -72,6 +77,8 @@ class TraceMeta:
     accounting: Accounting | None = None
     quiet: QuietStart | None = None
     notes: tuple[str, ...] = field(default=())
+    let_go: tuple[int, ...] = ()
+    triggered: Triggered | None = None
     names: Path | None = None
 
     def __post_init__(self) -> None:
@@ -103,6 +110,17 @@ class TraceMeta:
             return self.skew_ns
         return 0.0 if self.mode == "icount" else float(DEFAULT_SKEW_NS)
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader should know of how it was recorded, in lines."""
+        found: list[str] = []
+        if self.triggered is not None:
+            kept = f"{self.triggered.kept:,} records after it were kept"
+            found.append(f"the recording stopped on {self.triggered}; {kept}")
+        if any(self.let_go):
+            found.append(f"only the last records of each CPU were kept; {sum(self.let_go):,} were let go")
+        return (*found, *self.notes)
+
     def symbol_table(self) -> SymbolTable:
         """Return names for the addresses in the records."""
         modules, objects = read_names(self.names) if self.names is not None else ((), ())
@@ -128,6 +146,8 @@ class TraceMeta:
             "accounting": None if self.accounting is None else self.accounting.to_json(),
             "quiet": None if self.quiet is None else self.quiet.to_json(),
             "notes": list(self.notes),
+            "let_go": list(self.let_go),
+            "triggered": None if self.triggered is None else self.triggered.to_json(),
         }
 
     @classmethod
@@ -156,6 +176,8 @@ class TraceMeta:
             accounting=None if data["accounting"] is None else Accounting.from_json(data["accounting"]),
             quiet=QuietStart.from_json(data["quiet"]) if data.get("quiet") else None,
             notes=tuple(data["notes"]),
+            let_go=tuple(data.get("let_go", ())),
+            triggered=Triggered.from_json(data["triggered"]) if data.get("triggered") else None,
         )
 
 
@@ -167,6 +189,30 @@ def trace_folder(run: Path) -> Path:
 def ring_file(run: Path, cpu: int) -> Path:
     """Return the file that holds the raw records of `cpu`."""
     return trace_folder(run) / f"cpu{cpu:02}.bin"
+
+
+def newer_ring_file(run: Path, cpu: int) -> Path:
+    """Return the file that follows `ring_file` while a recording keeps only the last records."""
+    return trace_folder(run) / f"cpu{cpu:02}.new.bin"
+
+
+def open_ring_file(run: Path, cpu: int) -> int | None:
+    """Open the records of a CPU for reading.
+
+    Where the harness was killed while it kept the last records, they are in two files: both are copied to memory.
+
+    Returns:
+        A descriptor, the caller's to close; None: there are none.
+    """
+    whole, newer = ring_file(run, cpu), newer_ring_file(run, cpu)
+    if not newer.exists():
+        return os.open(whole, os.O_RDONLY | os.O_CLOEXEC) if whole.exists() else None
+    joined = os.memfd_create("records", os.MFD_CLOEXEC)
+    with os.fdopen(os.dup(joined), "wb") as out:
+        for path in (whole, newer):
+            if path.exists():
+                out.write(path.read_bytes())
+    return joined
 
 
 def write_meta(run: Path, meta: TraceMeta) -> None:

@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dirql.trace.decode import Excerpt, Trace, sequence_before
-from dirql.trace.folder import read_meta, ring_file, trace_folder
+from dirql.trace.folder import open_ring_file, read_meta, trace_folder
 from dirql.trace.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dirql.trace.folder import TraceMeta
     from dirql.trace.schema import Records, Words
     from dirql.trace.symbols import SymbolTable
 
@@ -40,6 +41,7 @@ class StoredTrace:
 
     Args:
         run: the run's folder.
+        meta: how to read it; None: as `meta.json` there says.
 
     Raises:
         UsageError: the folder holds no trace.
@@ -49,10 +51,10 @@ class StoredTrace:
         meta: how to read it. A file whose last record is incomplete makes it a cut one.
     """
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, meta: TraceMeta | None = None) -> None:
         self.run = run
-        meta = read_meta(run)
-        self._files = [_RingFile(ring_file(run, cpu), meta.dtype) for cpu in range(meta.cpus)]
+        meta = meta or read_meta(run)
+        self._files = [_RingFile(run, cpu, meta.dtype) for cpu in range(meta.cpus)]
         torn = any(file.torn for file in self._files)
         self.meta = replace(meta, cut=meta.cut or torn, names=trace_folder(run))
 
@@ -187,13 +189,13 @@ class _RingFile:
         torn: part of a record follows them.
     """
 
-    def __init__(self, path: Path, dtype: np.dtype[np.void]) -> None:
+    def __init__(self, run: Path, cpu: int, dtype: np.dtype[np.void]) -> None:
         self._dtype = dtype
         self.count, self.torn = 0, False
-        try:
-            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
+        opened = open_ring_file(run, cpu)
+        if opened is None:
             return
+        self._file = opened
         weakref.finalize(self, os.close, self._file)
         self.count, rest = divmod(os.fstat(self._file).st_size, dtype.itemsize)
         self.torn = bool(rest)

@@ -25,13 +25,13 @@ INT_11 = Clause(
     "INT-11",
     "routines that wait for one interrupt spin lock are served first come, first served",
     "using-spin-locks--an-example",
-    _NEEDS,
+    (*_NEEDS, "InterruptEnter"),
 )
 SYS_9 = Clause(
     "SYS-9",
     "on release of an interrupt spin lock exactly one waiter enters, the one that came first",
     "using-spin-locks--an-example",
-    _NEEDS,
+    (*_NEEDS, "InterruptEnter"),
 )
 
 _NEVER = np.iinfo(np.int64).max // 4

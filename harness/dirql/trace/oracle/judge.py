@@ -32,6 +32,7 @@ from dirql.trace.oracle import (
 )
 from dirql.trace.oracle.guards import Guards, find_guards
 from dirql.trace.oracle.locks import LOCK_EVENTS, SHARED_EVENTS, Locks
+from dirql.trace.oracle.partial import halfway, placed, without
 from dirql.trace.oracle.verdict import Budgets, Clause, ClauseVerdict, Finding, Verdict
 
 if TYPE_CHECKING:
@@ -47,6 +48,11 @@ class _Evidence:
     history: History
     accounting: Accounting | None
     budgets: Budgets
+
+    @property
+    def whole_accounting(self) -> Accounting | None:
+        """The host's counts; None where they go on after the recording had stopped on what it was told to."""
+        return None if self.history.trace.meta.triggered is not None else self.accounting
 
     @cached_property
     def locks(self) -> Locks:
@@ -141,7 +147,7 @@ _JUDGES = (
         (*LOCK_EVENTS, *SHARED_EVENTS, "DpcStart", "IsrEnter"),
         lambda e: guidelines.judge(e.history, e.budgets),
     ),
-    _Judge((account.INT_ACCOUNT,), (), lambda e: account.judge(e.history, e.accounting)),
+    _Judge((account.INT_ACCOUNT,), (), lambda e: account.judge(e.history, e.whole_accounting)),
 )
 CLAUSES = tuple(clause for each in _JUDGES for clause in each.clauses)
 """All clauses that the oracle judges, in the order of its verdicts."""
@@ -170,15 +176,29 @@ def judge(
     Returns:
         One verdict per clause, in the order of the clauses.
     """
-    evidence = _Evidence(history or History(trace), accounting or trace.meta.accounting, budgets or Budgets())
+    accounting = accounting or trace.meta.accounting
+    switched = halfway(trace) if trace.excerpt is None else frozenset()
+    verdict = _judge(trace, _Evidence(history or History(trace), accounting, budgets or Budgets()))
+    if not switched:
+        return verdict
+    rest, where = without(trace, switched)
+    others = placed(_judge(trace, _Evidence(History(rest), accounting, budgets or Budgets())), where)
+    pairs = zip(verdict.clauses, others.clauses, strict=True)  # what needs them is unknown, or proved by its own records
+    return Verdict(tuple(one if switched.intersection(one.clause.needs) else other for one, other in pairs))
+
+
+def _judge(trace: Trace, evidence: _Evidence) -> Verdict:
+    """Judge by the evidence, and weigh it by what the trace that it is from is known to lack."""
+    seen = evidence.history.trace
     lost = [f"CPU {cpu} lost {count} records" for cpu, count in enumerate(trace.lost) if count]
+    lost += [f"CPU {cpu}'s first {count} records were let go" for cpu, count in enumerate(trace.let_go) if count]
     lost += ["only a part of the trace was looked at"] if trace.excerpt is not None else []
     cut = ["the machine ended under the trace"] if trace.meta.cut else []
     absent = {name for name in _NEEDED if not trace.recorded(name)}
     found: list[ClauseVerdict] = []
     for each in _JUDGES:
-        shown = not each.events or any(name in trace.present for name in each.events)
-        for finding in each.judge(evidence) if shown else [Finding(clause, trace) for clause in each.clauses]:
+        shown = not each.events or any(name in seen.present for name in each.events)
+        for finding in each.judge(evidence) if shown else [Finding(clause, seen) for clause in each.clauses]:
             found.append(_conclude(lost, cut, absent, finding))
     return Verdict(tuple(found))
 

@@ -31,7 +31,7 @@ WAIT_2 = Clause(
     "WAIT-2",
     "a wait ends once, with a status that its objects and its options allow",
     "kewaitforsingleobject; kewaitformultipleobjects",
-    ("WaitBegin", "WaitEnd"),
+    ("WaitBegin", "WaitEnd", "ThreadSwitch"),
 )
 EVT_1 = Clause(
     "EVT-1",
