@@ -30,6 +30,7 @@ BENCHMARKS: dict[str, tuple[str, Callable[[Effort], int]]] = {
     "round-trip": ("bench.interrupts:round_trip_rows", lambda effort: 4 * effort.round_trips),
     "rate": ("bench.interrupts:rate_rows", lambda effort: effort.storms),
     "trace": ("bench.trace_cost:trace_rows", lambda _: 1),
+    "trace-store": ("bench.trace_store:store_rows", lambda _: 21),
     "primitives": ("bench.primitives:primitive_rows", lambda _: 3),
     "timers": ("bench.timers:timer_rows", lambda _: 3),
     "threads": ("bench.threads:thread_rows", lambda _: 3),
