@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from dirql.trace.part import Part
     from dirql.trace.stats import TraceStats
 
-ROWS = 60
-"""Locks, and DPCs, in a table at most."""
+LOCKS = 40
+"""Locks in a table at most."""
+DPCS = 20
+"""DPCs in a table at most."""
 _PARTS = {
     "violations": "Violations",
     "timeline": "Timeline",
@@ -92,17 +94,19 @@ def page_context(
         "doubts": " and ".join(doubts),
         "parts": parts,
         "violations": shown,
-        "hidden": max(counted - len(shown), 0),
+        "hidden": max(counted - len(shown) + (told.failure is not None), 0),
+        "found": "Violations" if any(not each.warning for each in shown) else "Warnings",
         "levels": _levels(stats),
         "cpus": stats.cpus if stats.records else (),
         "histograms": [each for each in times if each.times.count],
         "empty": [each.title for each in times if not each.times.count],
         "clock": "Times are virtual (icount)." if stats.mode == "icount" else "Times are real time on this host.",
-        "locks": stats.locks[:ROWS],
-        "more_locks": len(stats.locks) - len(stats.locks[:ROWS]),
+        "locks": stats.locks[:LOCKS],
+        "more_locks": len(stats.locks) - len(stats.locks[:LOCKS]),
         "flow": flow,
         "vectors": stats.vectors,
-        "dpcs": [_Dpc(dpc) for dpc in stats.dpcs[:ROWS]],
+        "dpcs": [_Dpc(dpc) for dpc in stats.dpcs[:DPCS]],
+        "more_dpcs": len(stats.dpcs) - len(stats.dpcs[:DPCS]),
         "clauses": verdict.clauses,
         "tally": _tally(verdict),
         "words": {state.value: state.value for state in Status},
@@ -151,7 +155,7 @@ def page_data(
         "residency": [[cpu.irql_share[level.irql] for level in _levels(stats)] for cpu in stats.cpus],
         "histograms": [histogram_json(each) for each in histograms(history, part) if each.times.count],
         "flow": flow_json(stats),
-        "locks": lock_json(stats, sites, ROWS),
+        "locks": lock_json(stats, sites, LOCKS),
         "violations": [
             {
                 "number": each.number,
@@ -170,11 +174,11 @@ def _headline(verdict: Verdict, told: RunFacts) -> tuple[str, str]:
     """Return the page's state, and it in words."""
     broken = sum(each.status is Status.VIOLATED for each in verdict.clauses)
     count = verdict.counted(Status.VIOLATED)
-    if broken:
+    if broken and told.failure is None:
         rules = "a rule is broken" if broken == 1 else f"{broken} rules are broken"
         return "violated", f"Violated: {rules}, {_times(count)}"
     if told.failure is not None:
-        return "violated", "The run failed; the trace shows no broken rule"
+        return "violated", f"The run failed: {told.failure.line}"
     if told.passed is False:
         return "violated", "The run did not pass; the trace shows no broken rule"
     if verdict.status is Status.UNKNOWN:

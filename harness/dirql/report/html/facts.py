@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 _CONSOLE = 4000
 """Characters of the console's end that are shown."""
+_PLACE = re.compile(r"(\S+!\S+) \(([^()\n]+):(\d+)\)")
+_PLACES = 6
+_KERNEL = "dirql-guest"
 _MODES = {
     "mt": "mt: a thread of QEMU's for each CPU, real time",
     "icount": "icount: one CPU at a time by turns, virtual time, the same run for the same seed",
@@ -28,10 +32,33 @@ class Failure:
     Attributes:
         error: the kind of failure.
         text: all that is known of it.
+        code: the bugcheck's code and first parameter, in words; empty if it was none.
+        processor: the CPU that failed; None if nobody knows.
     """
 
     error: str
     text: str
+    code: str = ""
+    processor: int | None = None
+
+    @property
+    def line(self) -> str:
+        """What happened, in a line."""
+        return self.text.partition("\n")[0] or self.error
+
+    @property
+    def places(self) -> list[tuple[str, str, int]]:
+        """Function, file and line of the code to look at, the first few.
+
+        They are those that the verifier names, which stand before the CPUs' stacks; else those of the failing CPU's
+        stack that are not the kernel's own.
+        """
+        before, _, stacks = self.text.partition("\n  cpu ")
+        found = _PLACE.findall(before)
+        if not found:
+            own = [part for part in f"\n  cpu {stacks}".split("\n  cpu ") if part.startswith(f"{self.processor}:")]
+            found = [place for place in _PLACE.findall("".join(own)) if not place[0].startswith(_KERNEL)]
+        return [(name, file, int(number)) for name, file, number in dict.fromkeys(found)][:_PLACES]
 
 
 @dataclass(frozen=True)
@@ -105,12 +132,20 @@ def run_facts(run: Path) -> RunFacts:
     return RunFacts(
         name=_name(told, run),
         started=_epoch(told.get("started")),
-        failure=Failure(str(failed["error"]), str(failed.get("text", ""))) if failed.get("error") else None,
+        failure=_failure(failed),
         passed=result.get("passed"),
         facts=tuple(terms.rows),
         parameters=tuple((str(key), _words(value)) for key, value in parameters.items()),
         console=text[-_CONSOLE:].strip(),
     )
+
+
+def _failure(failed: dict[str, Any]) -> Failure | None:
+    if not failed.get("error"):
+        return None
+    code, parameters = failed.get("code"), failed.get("parameters") or []
+    words = "" if code is None else "/".join(f"{number:#x}" for number in (code, *parameters[:1]))
+    return Failure(str(failed["error"]), str(failed.get("text", "")), words, failed.get("processor"))
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def report_page(
     stats = statistics(history, part)
     told = run_facts(run)
     stretch, note = choose_stretch(history, verdict, part)
-    shown = shown_violations(trace, verdict, stretch, Sources(sources, told.started))
+    shown = shown_violations(trace, verdict, stretch, Sources(sources, told.started), told.failure)
     context = page_context(history, part, stats, verdict, told, shown)
     context["folder"] = str(run)
     context["timeline"] = {"records": len(stretch.places), "cpus": trace.cpus, "note": note}

@@ -89,7 +89,17 @@ class Sources:
         found = place_of(symbols, address)
         if found is None:
             return Site(address, name, "", 0, (), "no source line is known of this address")
-        file, number = found
+        return self.at(name, *found, address)
+
+    def at(self, name: str, file: str, number: int, address: int = 0) -> Site:
+        """Return the source around a line that is known.
+
+        Args:
+            name: of the function.
+            file: as the debug information names it.
+            number: of the line.
+            address: of the instruction; 0 if nobody told.
+        """
         text, problem = self._text(file)
         first, last = max(number - AROUND, 1), min(number + AROUND, len(text))
         lines = tuple(Line(at, text[at - 1], at == number) for at in range(first, last + 1))

@@ -16,10 +16,11 @@ from dirql.trace.names import lock_names
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from dirql.report.html.facts import Failure
     from dirql.report.html.sources import Site, Sources
     from dirql.report.html.timeline import Stretch
     from dirql.trace.decode import Trace
-    from dirql.trace.oracle.verdict import Verdict, Violation
+    from dirql.trace.oracle.verdict import Verdict
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{9,16}\b")
 
@@ -72,18 +73,22 @@ class ShownViolation:
     records: tuple[ShownRecord, ...]
 
 
-def shown_violations(trace: Trace, verdict: Verdict, stretch: Stretch, sources: Sources) -> tuple[ShownViolation, ...]:
-    """Return all violations that are described, then the broken guidelines.
+def shown_violations(
+    trace: Trace, verdict: Verdict, stretch: Stretch, sources: Sources, failure: Failure | None = None
+) -> tuple[ShownViolation, ...]:
+    """Return how the run failed, all violations that are described, then the broken guidelines.
 
     Args:
         trace: the trace.
         verdict: the oracle's.
         stretch: the records that the timeline has.
         sources: finds the sources.
+        failure: how the run failed, if it did: where the guest's verifier stopped it, that is a violation too.
     """
     names = lock_names(trace)
     found = (*verdict.violations, *verdict.warnings)
-    return tuple(
+    first = () if failure is None else (_failed(trace, failure, stretch, sources),)
+    return first + tuple(
         ShownViolation(
             number=number,
             clause=each.clause,
@@ -92,10 +97,10 @@ def shown_violations(trace: Trace, verdict: Verdict, stretch: Stretch, sources: 
             text=name_addresses(each.text, trace, names),
             warning=each.warning,
             cpus=each.cpus,
-            sites=_sites(trace, each, sources),
-            records=_records(trace, each, stretch),
+            sites=_merged([sources.site(trace.symbols, address) for address in each.sites]),
+            records=_records(trace, each.records, stretch),
         )
-        for number, each in enumerate(found, 1)
+        for number, each in enumerate(found, 1 + len(first))
     )
 
 
@@ -115,9 +120,27 @@ def name_addresses(text: str, trace: Trace, names: Mapping[int, str]) -> str:
     return _ADDRESS.sub(name, text)
 
 
-def _sites(trace: Trace, violation: Violation, sources: Sources) -> tuple[Site, ...]:
+def _failed(trace: Trace, failure: Failure, stretch: Stretch, sources: Sources) -> ShownViolation:
+    """Return a failure in the form of a violation; the last record of its CPU shows it."""
+    cpu = failure.processor
+    mine = trace.on_cpu(cpu) if cpu is not None and 0 <= cpu < trace.cpus else trace.by_cpu[:0]
+    rest = failure.text.split("\n")[1:2]
+    page = f"bugcheck {failure.code}" if failure.code else "failure.json"
+    return ShownViolation(
+        number=1,
+        clause=failure.error,
+        title=rest[0].strip() if rest and not rest[0].startswith("  cpu ") else "the run comes to its end",
+        page=page,
+        text=failure.line,
+        warning=False,
+        cpus=() if cpu is None else (cpu,),
+        sites=_merged([sources.at(*place) for place in failure.places]),
+        records=_records(trace, tuple(mine[-1:].tolist()), stretch),
+    )
+
+
+def _merged(sites: list[Site]) -> tuple[Site, ...]:
     """Return the sites, those with a source first; neighbours share an excerpt if two at least remain."""
-    sites = [sources.site(trace.symbols, address) for address in violation.sites]
     sites.sort(key=lambda site: not site.lines)
     merged: list[Site] = []
     for site in sites:
@@ -140,8 +163,8 @@ def _join(one: Site, other: Site) -> Site:
     return replace(one, lines=joined, others=(*one.others, other.number))
 
 
-def _records(trace: Trace, violation: Violation, stretch: Stretch) -> tuple[ShownRecord, ...]:
-    index = np.unique(np.array(violation.records, dtype=np.int64))
+def _records(trace: Trace, records: tuple[int, ...], stretch: Stretch) -> tuple[ShownRecord, ...]:
+    index = np.unique(np.array(records, dtype=np.int64))
     position = trace.position[index]
     place = np.minimum(np.searchsorted(stretch.places, position), max(len(stretch.places) - 1, 0))
     known = stretch.places[place] == position if len(stretch.places) else np.zeros(len(index), dtype=np.bool_)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -60,8 +59,6 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> Reports:
         place.mkdir()
         meta = {"lost": lost} if lost else {}
         made.append(write_report(write_run(place, run, **meta), sources=[folder / "sources"]))
-    (folder / "bad" / "failure.json").write_text(json.dumps({"error": "GuestHang", "text": HOSTILE}), encoding="utf-8")
-    write_report(folder / "bad", sources=[folder / "sources"])
     return Reports(*made)
 
 
@@ -217,7 +214,7 @@ def test_wheel_drag_keys_and_buttons_move_the_timeline(page: Page) -> None:
         if moves:
             assert np.sign(after[0] - before[0]) == moves, key
     before, after = changed(lambda: page.click("[data-move=all]"))
-    assert after == pytest.approx((page.evaluate("dirql.state.model.first"), page.evaluate("dirql.state.model.last")))
+    assert after == pytest.approx((page.evaluate("dirql.state.model.begin"), page.evaluate("dirql.state.model.end")))
     before, after = changed(lambda: page.click("[data-move=in]"))
     assert length(after) < length(before)
 

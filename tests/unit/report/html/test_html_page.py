@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import base64
 import gzip
+import json
 import os
 import re
 import tomllib
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from dirql.report.html import texts as texts_module
 from dirql.report.html import timeline as timeline_module
 from dirql.report.html.charts import Histogram
 from dirql.report.html.columns import pack
+from dirql.report.html.facts import run_facts
 from dirql.report.html.page import SCRIPTS, report_page
 from dirql.report.html.sources import AROUND, Sources
 from dirql.report.html.texts import record_texts
@@ -278,3 +281,39 @@ def test_every_asset_goes_into_the_wheel() -> None:
         "report.css",
     }
     assert set(assets) <= shipped
+
+
+FAILED = f"""DRIVER_VERIFIER_DETECTED_VIOLATION (0xC4/0x1001): lock hierarchy violation, on CPU 1
+  spin locks are taken in an order that can deadlock
+  a.sys!Second: CPU 1, IRQL 2
+      from a.sys!Dpc+0x9a ({FILE}:{LINES[0]})
+    while holding a.sys!First, taken
+      from a.sys!Read+0x33 ({FILE}:{LINES[1]})
+  cpu 0: IRQL 2, kernel.elf!Stop+0x0 (k.S:1)
+  cpu 1: IRQL 2, dirql-guest.elf!KeBugCheckEx+0x0 (guest/ke/trap.S:130)
+      from a.sys!Read+0x9a ({FILE}:{LINES[1]})
+"""
+
+
+def test_a_failure_comes_first_with_the_lines_that_it_names(tmp_path: Path) -> None:
+    write_source(tmp_path)
+    run = tmp_path / "run"
+    run.mkdir()
+    write_run(run, good_run())
+    failed = {"error": "VerifierViolation", "text": FAILED, "code": 0xC4, "parameters": [0x1001, 5], "processor": 1}
+    (run / "failure.json").write_text(json.dumps(failed), encoding="utf-8")
+    failure = run_facts(run).failure
+    assert failure is not None
+    assert [(name, number) for name, _, number in failure.places] == [
+        ("a.sys!Dpc+0x9a", LINES[0]),
+        ("a.sys!Read+0x33", LINES[1]),
+    ]
+    bare = replace(failure, text="it hangs\n  cpu 0" + FAILED.partition("  cpu 0")[2])
+    assert [(name, number) for name, _, number in bare.places] == [("a.sys!Read+0x9a", LINES[1])]
+    text = report_page(run, sources=[tmp_path])
+    assert '<h1 id="verdict-title">The run failed: DRIVER_VERIFIER_DETECTED_VIOLATION (0xC4/0x1001)' in text
+    article = re.search(r'<article id="violation-1".*?</article>', text, re.DOTALL)
+    assert article
+    assert re.findall(r'class="line meant"[^>]*><span class="at">(\d+)<', article[0]) == [str(line) for line in LINES]
+    assert "(bugcheck 0xc4/0x1001)" in article[0]
+    assert "The 1 record that shows it" in article[0]

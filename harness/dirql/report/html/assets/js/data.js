@@ -135,19 +135,21 @@
     const slice = slices(columns);
     const lock = locks(columns);
     const spin = Object.keys(facts.kinds).length;
-    let last = 0;
-    let first = Infinity;
+    let [first, last] = [Infinity, 0];
     for (let cpu = 0; cpu < facts.cpus; cpu++) {
       if (facts.starts[cpu + 1] > facts.starts[cpu]) {
         first = Math.min(first, time[facts.starts[cpu]]);
         last = Math.max(last, time[facts.starts[cpu + 1] - 1]);
       }
     }
+    const margin = Math.max((last - first) * 0.01, 2000); // room at both ends
     return {
       cpus: facts.cpus,
       starts: facts.starts,
-      first: Number.isFinite(first) ? first : 0,
-      last: Math.max(last, (Number.isFinite(first) ? first : 0) + 1),
+      first,
+      last,
+      begin: first - margin,
+      end: last + margin,
       time,
       owner,
       slice,

@@ -176,12 +176,12 @@
     const fill = { fill: palette.kinds[0], opacity: palette.dark ? 0.55 : 0.45 };
     const children = [part("dirqlRects", [box.x, box.y, box.width, box.height], box, fill)];
     if (isNear) {
-      const lines = [2, 3, 13].flatMap((level) => {
+      const lines = [2, 13].flatMap((level) => {
         const y = bottom - dirql.heightOf(level) * box.height;
         return [box.x, y, box.x + box.width, y];
       });
       children.push(part("dirqlLines", lines, box, { stroke: palette.line, fill: null, lineWidth: 1, lineDash: [2, 3] }));
-      for (const [level, text] of [[2, "DISPATCH"], [3, "devices"], [13, "CLOCK"]]) {
+      for (const [level, text] of [[2, "DISPATCH"], [8, "devices"], [13, "CLOCK"]]) {
         const y = bottom - dirql.heightOf(level) * box.height;
         const style = { text, x: box.x - 5, y: y + 1, align: "right", verticalAlign: "middle", fontSize: 8, fill: palette.faint };
         if (box.x > ROOM) {

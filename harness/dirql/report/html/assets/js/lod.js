@@ -23,9 +23,7 @@
         if ((i - first) % BLOCK === 0) {
           sum.set(now, ((i - first) / BLOCK) * kinds);
         }
-        if (i + 1 < last) {
-          add(model, now, i, model.time[i + 1] - model.time[i]);
-        }
+        add(model, now, i, (i + 1 < last ? model.time[i + 1] : model.last) - model.time[i]);
       }
       sums.push(sum);
     }
@@ -59,9 +57,8 @@
     for (let i = first + block * BLOCK; i < found; i++) {
       add(model, out, i, model.time[i + 1] - model.time[i]);
     }
-    if (found + 1 < last) {
-      add(model, out, found, until - model.time[found]);
-    }
+    // What a CPU is in with its last record goes on to the end of the trace.
+    add(model, out, found, Math.min(until, model.last) - model.time[found]);
   }
 
   /**
@@ -114,7 +111,7 @@
         next += 1;
       }
       const from = Math.max(x(model.time[i]), box.x);
-      const until = Math.min(x(model.time[Math.min(next, last)]), box.x + box.width);
+      const until = Math.min(x(next <= last ? model.time[next] : model.last), box.x + box.width);
       const height = HEIGHTS[Math.min(level, 15)] * box.height;
       if (until > from) {
         if (!bars.has(kind)) {

@@ -14,7 +14,7 @@
   function move(state, how) {
     const { begin, end } = state.view;
     const length = end - begin;
-    const { first, last } = state.model;
+    const { begin: first, end: last } = state.model;
     const zoom = (factor) => dirql.show(state, (begin + end) / 2 - (length * factor) / 2, (begin + end) / 2 + (length * factor) / 2);
     const shift = (by) => dirql.show(state, begin + by, end + by);
     const moves = {

@@ -9,7 +9,7 @@
   const LEAST = 40; // ns in view at least
 
   function density(model) {
-    const step = (model.last - model.first) / OVERVIEW;
+    const step = Math.max(model.last - model.first, 1) / OVERVIEW;
     const counts = new Float64Array(OVERVIEW + 1);
     for (let cpu = 0; cpu < model.cpus; cpu++) {
       let before = model.starts[cpu];
@@ -43,7 +43,7 @@
   function option(state, palette) {
     const { model } = state;
     state.palette = palette;
-    const label = (ns) => dirql.instant(ns, (state.view.end - state.view.begin) / 8);
+    const label = (ns) => (ns < 0 ? "" : dirql.instant(ns, (state.view.end - state.view.begin) / 8));
     const cpus = Array.from({ length: model.cpus }, (_, cpu) => cpu);
     const items = cpus.map((cpu) => [model.first, cpu]);
     const whole = [[model.first, 0]];
@@ -55,8 +55,8 @@
       grid: { left, right: RIGHT, top: 4, bottom: 66 },
       xAxis: dirql.axis(palette, {
         type: "value",
-        min: model.first,
-        max: model.last,
+        min: model.begin,
+        max: model.end,
         splitNumber: 6,
         axisLabel: { color: palette.faint, fontSize: 11, formatter: label, hideOverlap: true, showMinLabel: false, showMaxLabel: false },
         axisPointer: { show: false },
@@ -134,20 +134,15 @@
 
   function clampView(state) {
     const { model, view } = state;
-    view.begin = Math.min(Math.max(view.begin, model.first), model.last);
-    view.end = Math.min(Math.max(view.end, view.begin + LEAST), model.last);
-    if (view.end - view.begin < LEAST) {
-      [view.begin, view.end] = [model.first, model.last];
-    }
+    view.begin = Math.min(Math.max(view.begin, model.begin), model.last);
+    view.end = Math.min(Math.max(view.end, view.begin + LEAST), model.end);
   }
 
   /** Show a range, in ns since the trace began. */
   dirql.show = function (state, begin, end) {
     const { model } = state;
-    const whole = model.last - model.first;
-    const length = Math.min(Math.max(end - begin, Math.min(LEAST, whole)), whole);
-    const centre = (begin + end) / 2;
-    const from = Math.min(Math.max(centre - length / 2, model.first), model.last - length);
+    const length = Math.min(Math.max(end - begin, LEAST), model.end - model.begin);
+    const from = Math.min(Math.max((begin + end - length) / 2, model.begin), model.end - length);
     state.view = { begin: from, end: from + length };
     const range = { startValue: from, endValue: from + length };
     state.moving = true; // what was asked for counts: the library rounds it to pixels, and steps would add that up

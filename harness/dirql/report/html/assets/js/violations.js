@@ -16,7 +16,7 @@
     }
     const times = violation.places.map((place) => state.model.time[place]);
     const [first, last] = [Math.min(...times), Math.max(...times)];
-    const room = Math.max((last - first) * 0.6, 1500);
+    const room = last > first ? Math.max((last - first) * 0.6, 1500) : NEAR;
     dirql.show(state, first - room, last + room);
   };
 
