@@ -31,6 +31,7 @@ BENCHMARKS: dict[str, tuple[str, Callable[[Effort], int]]] = {
     "rate": ("bench.interrupts:rate_rows", lambda effort: effort.storms),
     "trace": ("bench.trace_cost:trace_rows", lambda _: 1),
     "trace-store": ("bench.trace_store:store_rows", lambda _: 21),
+    "report": ("bench.report:report_rows", lambda _: 4),
     "primitives": ("bench.primitives:primitive_rows", lambda _: 3),
     "timers": ("bench.timers:timer_rows", lambda _: 3),
     "threads": ("bench.threads:thread_rows", lambda _: 3),

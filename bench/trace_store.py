@@ -49,14 +49,20 @@ def store_rows(plan: Plan) -> list[Row]:
     """Record a storm, and measure what is done with its trace."""
     with tempfile.TemporaryDirectory(prefix="dirql-bench-") as name:
         run = Path(name) / "run"
-        _record(run, plan.effort.interrupts * _INTERRUPTS)
+        record(run, plan.effort.interrupts * _INTERRUPTS)
         trace = load(run)
         note = f"{len(trace):,} records, {len(trace) * trace.meta.record_size / 1e6:.0f} MB, in the page cache"
         rows = [*_decoding(plan, run, trace, note), *_using(plan, run, trace, note)]
         return [*rows, _summarising(plan, run, trace, Path(name) / "ctf", note)]
 
 
-def _record(run: Path, interrupts: int) -> None:
+def record(run: Path, interrupts: int) -> None:
+    """Record a storm under icount into a folder, which is made.
+
+    Args:
+        run: the folder.
+        interrupts: how many.
+    """
     from dirql.config import MachineConfig
     from dirql.experiments.interrupt_storm import NAME, run_storm
     from dirql.experiments.runfolder import RunFolder

@@ -61,6 +61,24 @@ class Histogram:
         return cls(title, Percentiles.of(times), tuple(edges.tolist()), tuple(counts.tolist()), budget, over)
 
 
+@dataclass(frozen=True)
+class Charts:
+    """What the charts draw.
+
+    Attributes:
+        times: see `histograms`.
+        flow: see `flow_json`.
+    """
+
+    times: list[Histogram]
+    flow: dict[str, Any]
+
+    @property
+    def filled(self) -> list[Histogram]:
+        """The distributions that are of something."""
+        return [each for each in self.times if each.times.count]
+
+
 def histograms(history: History, part: Part) -> list[Histogram]:
     """Return the distributions of all kinds of times, those that the trace has none of too."""
     trace = history.trace

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dirql import __version__
-from dirql.report.html.charts import flow_json, histogram_json, histograms, lock_json
+from dirql.report.html.charts import Charts, histogram_json, lock_json
 from dirql.report.html.columns import pack
 from dirql.report.html.texts import pack_texts, record_texts
 from dirql.report.html.timeline import timeline_columns, timeline_facts
@@ -60,6 +60,7 @@ def page_context(
     verdict: Verdict,
     told: RunFacts,
     shown: Sequence[ShownViolation],
+    charts: Charts,
 ) -> dict[str, Any]:
     """Return the template's variables, all but those of the timeline.
 
@@ -70,6 +71,7 @@ def page_context(
         verdict: the oracle's.
         told: how it was run.
         shown: the violations as the page shows them.
+        charts: what the charts draw.
     """
     trace = history.trace
     status, headline = _headline(verdict, told)
@@ -79,8 +81,6 @@ def page_context(
         doubts.append("the machine ended under it")
     parts = [(name, title) for name, title in _PARTS.items() if shown or name != "violations"]
     counted = verdict.counted(Status.VIOLATED) + verdict.counted(Status.WARNING)
-    times = histograms(history, part)
-    flow = flow_json(stats)
     return {
         "name": told.name,
         "version": __version__,
@@ -98,12 +98,12 @@ def page_context(
         "found": "Violations" if any(not each.warning for each in shown) else "Warnings",
         "levels": _levels(stats),
         "cpus": stats.cpus if stats.records else (),
-        "histograms": [each for each in times if each.times.count],
-        "empty": [each.title for each in times if not each.times.count],
+        "histograms": charts.filled,
+        "empty": [each.title for each in charts.times if not each.times.count],
         "clock": "Times are virtual (icount)." if stats.mode == "icount" else "Times are real time on this host.",
         "locks": stats.locks[:LOCKS],
         "more_locks": len(stats.locks) - len(stats.locks[:LOCKS]),
-        "flow": flow,
+        "flow": charts.flow,
         "vectors": stats.vectors,
         "dpcs": [_Dpc(dpc) for dpc in stats.dpcs[:DPCS]],
         "more_dpcs": len(stats.dpcs) - len(stats.dpcs[:DPCS]),
@@ -126,21 +126,21 @@ class _Dpc:
 
 def page_data(
     history: History,
-    part: Part,
     stats: TraceStats,
     verdict: Verdict,
     stretch: Stretch,
     shown: Sequence[ShownViolation],
+    charts: Charts,
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return what the scripts get: JSON data, and blocks of columns.
 
     Args:
         history: the trace's intervals.
-        part: what the numbers are of.
         stats: the numbers.
         verdict: the oracle's.
         stretch: the records that the timeline has.
         shown: the violations as the page shows them.
+        charts: what the charts draw.
     """
     trace = history.trace
     columns = timeline_columns(history, stretch)
@@ -153,8 +153,8 @@ def page_data(
         "timeline": {**timeline_facts(history, stretch), "columns": places, "window": [begin, end]},
         "levels": [[level.irql, level.name] for level in _levels(stats)],
         "residency": [[cpu.irql_share[level.irql] for level in _levels(stats)] for cpu in stats.cpus],
-        "histograms": [histogram_json(each) for each in histograms(history, part) if each.times.count],
-        "flow": flow_json(stats),
+        "histograms": [histogram_json(each) for each in charts.filled],
+        "flow": charts.flow,
         "locks": lock_json(stats, sites, LOCKS),
         "violations": [
             {

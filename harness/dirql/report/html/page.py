@@ -14,6 +14,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from dirql.report.html.charts import Charts, flow_json, histograms
 from dirql.report.html.context import page_context, page_data
 from dirql.report.html.facts import run_facts
 from dirql.report.html.sources import Sources
@@ -82,10 +83,11 @@ def report_page(
     told = run_facts(run)
     stretch, note = choose_stretch(history, verdict, part)
     shown = shown_violations(trace, verdict, stretch, Sources(sources, told.started), told.failure)
-    context = page_context(history, part, stats, verdict, told, shown)
+    charts = Charts(histograms(history, part), flow_json(stats))
+    context = page_context(history, part, stats, verdict, told, shown, charts)
     context["folder"] = str(run)
     context["timeline"] = {"records": len(stretch.places), "cpus": trace.cpus, "note": note}
-    facts, blocks = page_data(history, part, stats, verdict, stretch, shown)
+    facts, blocks = page_data(history, stats, verdict, stretch, shown, charts)
     return render(context, facts, blocks)
 
 

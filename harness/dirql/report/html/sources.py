@@ -86,7 +86,7 @@ class Sources:
             address: the place in the code.
         """
         name = symbols.name(address)
-        found = place_of(symbols, address)
+        found = symbols.line(address)
         if found is None:
             return Site(address, name, "", 0, (), "no source line is known of this address")
         return self.at(name, *found, address)
@@ -128,17 +128,3 @@ class Sources:
                 text = path.read_text(encoding="utf-8", errors="replace").splitlines()
                 return text, "the file was changed after the run: lines may have moved" if changed else ""
         return [], f"{file} was not found: name its folder with --source"
-
-
-def place_of(symbols: SymbolTable, address: int) -> tuple[str, int] | None:
-    """Return (file, line) of a routine or of a return address; None where no line is known.
-
-    Args:
-        symbols: the trace's.
-        address: the place in the code.
-    """
-    where, name = symbols.where(address), symbols.name(address)
-    if not where.startswith(f"{name} (") or not where.endswith(")"):
-        return None
-    file, _, number = where[len(name) + 2 : -1].rpartition(":")
-    return (file, int(number)) if file and number.isdecimal() else None
