@@ -139,7 +139,7 @@ class DriverRunResult:
                 {"clause": each.clause, "text": each.text, "sites": [where(site) for site in each.sites]}
                 for each in self.verdict.violations
             ],
-            "clauses": self.verdict.to_json()["clauses"],
+            "clauses": self.verdict.to_json(self.history.trace.symbols)["clauses"],
             "notes": [*self.notes, *self.history.trace.meta.remarks],
             "trace_records": self.stats.records,
             "trace_lost": sum(cpu.lost for cpu in self.stats.cpus),

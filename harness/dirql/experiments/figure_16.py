@@ -340,7 +340,7 @@ def run_figure_16(
         proven=proven,
         owners=tuple(_common([each.owners for each in rounds if each.order == order]) for order in _BOTH),
         clauses={clause: verdict[clause].status.value for clause in CLAUSES},
-        violations=sum(clause.count for clause in verdict.clauses),
+        violations=verdict.counted(Status.VIOLATED),
         rounds=(rounds[0], rounds[1]),
         folder=folder,
     )

@@ -274,7 +274,7 @@ def _point(config: MachineConfig, costs: _Run, traced: _Run, history: History) -
         nested=_on_top(history),
         latency=reads[0] if reads else Percentiles.of([]),
         status=verdict.status.value,
-        violations=sum(clause.count for clause in verdict.clauses),
+        violations=verdict.counted(Status.VIOLATED),
     )
 
 

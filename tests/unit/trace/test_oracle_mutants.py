@@ -7,10 +7,11 @@ import random
 
 import pytest
 
-from dirql.trace.oracle import Status, judge
+from dirql.trace.events import ARGUMENTS, Kind
+from dirql.trace.oracle import Status, Violation, judge
 from dirql.trace.oracle.verdict import NO_EVIDENCE
 from tests.unit.trace.mutants import MUTANTS, CannotBreak
-from tests.unit.trace.synth import Run, simulate
+from tests.unit.trace.synth import Row, Run, build, simulate
 
 SEEDS = range(8)
 ENOUGH = 3
@@ -28,6 +29,24 @@ CLAUSES = {
     *("SPIN-IRQL", "THR-READY", "WAIT-1", "CAUSE-IPI", "CAUSE-THREAD", "CAUSE-WAIT", "CAUSE-IRP"),
     *GUIDELINES,
 }
+ALONE = {
+    *(
+        "IRQL-2",
+        "IRQL-3",
+        "IRQL-4",
+        "IRQL-6",
+        "IRQL-9",
+        "SPIN-3",
+        "SPIN-6",
+        "QSL-3",
+        "RW-5",
+        "DPC-4",
+        "DPC-15",
+        "WAIT-1",
+    ),
+    *("INT-ACCOUNT", "IPI-1", "IRP-3", "IRP-CALL", "SYN-1", "TMR-3"),
+}
+"""Clauses that one record can break. All others are about two parties, and a violation shows both."""
 
 
 @pytest.fixture(scope="module")
@@ -65,5 +84,49 @@ def test_mutant_is_caught(runs: list[Run], name: str) -> None:
             f"seed {seed}: {verdict}"
         )
         assert verdict.count >= 1
-        assert all(violation.clause == mutant.clause for violation in verdict.violations)
+        for violation in verdict.violations:
+            check_evidence(faulty, violation)
+            assert violation.clause == mutant.clause
     assert broken >= 2, "hardly any of the runs could be broken this way: the test shows nothing"
+
+
+def check_evidence(run: Run, violation: Violation) -> None:
+    """A violation names the rule and its page, the records that prove it, their CPUs and every call site in them."""
+    assert violation.title
+    assert violation.page
+    assert violation.warning is (violation.clause in GUIDELINES)
+    books = violation.clause == "INT-ACCOUNT" and "vector" not in violation.text
+    assert len(violation.records) >= (0 if books else 1 if violation.clause in ALONE else 2), violation
+    rows = [run.rows[record] for record in violation.records]
+    assert violation.cpus == tuple(dict.fromkeys(row.cpu for row in rows))
+    for row in rows:
+        for argument, value in zip(ARGUMENTS[row.event], (row.a0, row.a1), strict=True):
+            assert argument.kind not in (Kind.CALLER, Kind.ROUTINE) or not value or value in violation.sites
+
+
+def test_violation_names_the_routines_of_records_that_name_no_caller() -> None:
+    """What a DPC or a service routine did, did it in that routine, whatever interrupted it."""
+    rows = [
+        Row(10, 0, "InterruptEnter", 5, 0x51, 99),
+        Row(20, 0, "IsrEnter", 5, 0x4000, 777),
+        Row(30, 0, "DpcInsert", 15, 0x6000, 1),
+        Row(35, 0, "InterruptEnter", 9, 0x91 | 5 << 8, 99),
+        Row(36, 0, "InterruptExit", 5, 0x91 | 5 << 8, 99),
+        Row(40, 0, "DpcInsert", 15, 0x6000, 1),
+        Row(50, 0, "IsrExit", 5, 0x4000, 1),
+        Row(60, 0, "InterruptExit", 0, 0x51, 99),
+        Row(70, 0, "IdleEnter", 0),
+    ]
+    violation = judge(build(rows, 1))["DPC-1"].violations[0]
+    assert violation.records == (2, 5)
+    assert violation.sites == (777,)
+
+
+def test_verdict_as_data_names_its_sites() -> None:
+    rows = [Row(10, 0, "LockAcquired", 2, 64, 0x1004), Row(20, 1, "LockAcquired", 2, 64, 0x2004)]
+    rows.append(Row(30, 0, "LockReleased", 2, 64, 0x1008))
+    symbols = ((0x1000, 16, "a.sys!Isr"), (0x2000, 16, "a.sys!StartIo"))
+    lines = ((0x1000, "a.c", 7), (0x1008, "a.c", 9), (0x2000, "a.c", 21))
+    trace = build(rows, 2, symbols=symbols, lines=lines)
+    clause = next(each for each in judge(trace).to_json(trace.symbols)["clauses"] if each["clause"] == "SPIN-1")
+    assert clause["violations"][0]["where"] == ["a.sys!Isr+0x4 (a.c:7)", "a.sys!StartIo+0x4 (a.c:21)"]

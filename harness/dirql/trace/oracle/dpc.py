@@ -83,14 +83,14 @@ def _judge_queue(history: History, ordinary: _Filter, one: Finding, two: Finding
     for index in runs.requeued[ordinary(runs.requeued)]:
         one.add(
             f"CPU {trace.cpu[index]} queued the DPC {trace.arg0[index]:#x} (TRUE) while it was queued and had not run",
-            [index],
+            [*one.before(index, "DpcInsert", said_no=False), index],
         )
     for index in runs.orphans[ordinary(runs.orphans)]:
         if _removed_by(history, index) >= 0:
             continue  # DPC-12
         two.add(
             f"CPU {trace.cpu[index]} ran the DPC {trace.arg0[index]:#x}, which nothing had queued since it last ran",
-            [index],
+            [*two.before(index, "DpcStart", "ThreadedDpcStart"), index],
             [trace.arg1[index]],
         )
     refused = runs.refused[ordinary(runs.refused)]
@@ -100,7 +100,9 @@ def _judge_queue(history: History, ordinary: _Filter, one: Finding, two: Finding
         where = "" if running < 0 else ", from its own routine"
         finding.add(
             f"CPU {trace.cpu[index]} could not queue the DPC {trace.arg0[index]:#x} (FALSE){where}; it was not queued",
-            [index] if running < 0 else [running, index],
+            [*finding.before(index, "DpcStart", "DpcRemove", said_no=False), index]
+            if running < 0
+            else [running, index],
         )
     inserts = trace.where("DpcInsert")
     three.judged = int((_own_run(history, inserts) >= 0).sum())
@@ -132,7 +134,7 @@ def _judge_forgotten(history: History, ordinary: _Filter, finding: Finding) -> N
             finding.add(
                 f"the DPC {trace.arg0[index]:#x}, queued by CPU {trace.cpu[index]}, never ran, although "
                 f"{'every CPU' if target == ANY_CPU else f'CPU {target}'} went idle twice since",
-                [index],
+                [index, *after[trace.cpu[after] == (target if target != ANY_CPU else trace.cpu[index])][:2]],
             )
 
 
@@ -148,10 +150,11 @@ def _judge_level(history: History, starts: Indices, ordinary: _Filter, finding: 
             [trace.arg1[index]],
             certain=True,
         )
+    dpc_starts = trace.where("DpcStart")
     for index in dpcs.unended[ordinary(dpcs.unended)]:
         finding.add(
             f"the DPC {trace.arg0[index]:#x} began on CPU {trace.cpu[index]}, and again without having ended",
-            [index],
+            [index, *dpc_starts[(dpc_starts > index) & (trace.arg0[dpc_starts] == trace.arg0[index])][:1]],
             [trace.arg1[index]],
         )
     begun = trace.where("DpcStart")
@@ -161,7 +164,7 @@ def _judge_level(history: History, starts: Indices, ordinary: _Filter, finding: 
         if ordinary(np.array([index]))[0] and not inherited:
             finding.add(
                 f"the DPC {trace.arg0[index]:#x} ended on CPU {trace.cpu[index]}, where it had not begun",
-                [index],
+                [*finding.before(index, "DpcStart", "DpcEnd"), index],
                 [trace.arg1[index]],
             )
 
@@ -215,7 +218,8 @@ def _judge_removals(history: History, finding: Finding) -> None:
     trace, runs = history.trace, history.dpc_runs
     for index in runs.unqueued:
         finding.add(
-            f"CPU {trace.cpu[index]} removed the DPC {trace.arg0[index]:#x} (TRUE), which was not queued", [index]
+            f"CPU {trace.cpu[index]} removed the DPC {trace.arg0[index]:#x} (TRUE), which was not queued",
+            [*finding.before(index, "DpcStart", "DpcRemove", said_no=False), index],
         )
     for index in runs.orphans:
         removal = _removed_by(history, index)

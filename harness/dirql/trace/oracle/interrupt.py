@@ -32,7 +32,7 @@ def judge(history: History, guards: Guards) -> list[Finding]:
     ]:
         finding.add(
             f"the ISR of KINTERRUPT {trace.arg0[index]:#x} was {what} on CPU {trace.cpu[index]}",
-            [index],
+            [*finding.before(index, "IsrEnter", "IsrExit", same_cpu=True), index],
             [trace.arg1[index]] if what.startswith("entered") else [],
         )
     for one, other in guards.conflicts:
@@ -55,7 +55,7 @@ def judge_level(history: History, runs: Guard, what: str, finding: Finding) -> N
             finding.add(
                 f"{what} of KINTERRUPT {trace.arg0[index[at]]:#x} {'began' if index is runs.start else 'ended'} on CPU "
                 f"{trace.cpu[index[at]]} at IRQL {trace.irql[index[at]]}; its SynchronizeIrql is {runs.level[at]}",
-                [index[at]],
+                [*finding.before(int(index[at]), "InterruptConnect"), index[at]],
                 [trace.arg1[runs.start[at]]],
             )
 
@@ -66,7 +66,7 @@ def judge_lock(history: History, runs: Guard, what: str, finding: Finding) -> No
     for index in runs.start[runs.unguarded]:
         finding.add(
             f"{what} of KINTERRUPT {trace.arg0[index]:#x} ran on CPU {trace.cpu[index]} without its lock",
-            [index],
+            [*finding.before(index, "IsrEnter", "SyncEnter"), index],
             [trace.arg1[index]],
         )
     for index, end in zip(runs.start[runs.dropped], runs.end[runs.dropped], strict=True):

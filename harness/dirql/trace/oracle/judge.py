@@ -33,6 +33,7 @@ from dirql.trace.oracle import (
 from dirql.trace.oracle.guards import Guards, find_guards
 from dirql.trace.oracle.locks import LOCK_EVENTS, SHARED_EVENTS, Locks
 from dirql.trace.oracle.partial import halfway, placed, without
+from dirql.trace.oracle.places import with_places
 from dirql.trace.oracle.verdict import Budgets, Clause, ClauseVerdict, Finding, Verdict
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ def judge(
         return verdict
     rest, where = without(trace, switched)
     others = placed(_judge(trace, _Evidence(History(rest), accounting, budgets or Budgets())), where)
-    pairs = zip(verdict.clauses, others.clauses, strict=True)  # what needs them is unknown, or proved by its own records
+    pairs = zip(verdict.clauses, others.clauses, strict=True)  # what needs them: proved by its own records, or unknown
     return Verdict(tuple(one if switched.intersection(one.clause.needs) else other for one, other in pairs))
 
 
@@ -199,14 +200,14 @@ def _judge(trace: Trace, evidence: _Evidence) -> Verdict:
     for each in _JUDGES:
         shown = not each.events or any(name in seen.present for name in each.events)
         for finding in each.judge(evidence) if shown else [Finding(clause, seen) for clause in each.clauses]:
-            found.append(_conclude(lost, cut, absent, finding))
+            found.append(_conclude(evidence.history, lost, cut, absent, finding))
     return Verdict(tuple(found))
 
 
 _NEEDED = frozenset(name for clause in CLAUSES for name in clause.needs)
 
 
-def _conclude(lost: list[str], cut: list[str], absent: set[str], finding: Finding) -> ClauseVerdict:
+def _conclude(history: History, lost: list[str], cut: list[str], absent: set[str], finding: Finding) -> ClauseVerdict:
     missing = [name for name in finding.clause.needs if name in absent] if absent else []
     doubts = [*lost, f"{', '.join(missing)} not recorded all the time"] if missing else lost
     if cut and (doubts or finding.clause is account.INT_ACCOUNT or not finding.count):
@@ -214,5 +215,4 @@ def _conclude(lost: list[str], cut: list[str], absent: set[str], finding: Findin
     verdict = finding.conclude(doubts)
     if not verdict.violations:
         return verdict
-    words = finding.trace.symbols.in_words
-    return replace(verdict, violations=tuple(replace(each, text=words(each.text)) for each in verdict.violations))
+    return replace(verdict, violations=tuple(with_places(history, each) for each in verdict.violations))

@@ -124,7 +124,7 @@ def _judge_again(locks: Locks, finding: Finding) -> None:
     for index in history.shared_holds.unended:
         finding.add(
             f"CPU {trace.cpu[index]} became a reader of the lock {trace.arg0[index]:#x} twice",
-            [index],
+            [*finding.before(index, "LockSharedAcquired", same_cpu=True), index],
             [trace.arg1[index]],
         )
     for waits, held in ((readers, history.shared_holds), (readers, history.holds), (writers, history.shared_holds)):

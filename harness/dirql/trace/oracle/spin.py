@@ -73,7 +73,7 @@ def _judge_again(locks: Locks, finding: Finding) -> None:
     for index in holds.unended:
         finding.add(
             f"CPU {trace.cpu[index]} acquired the lock {trace.arg0[index]:#x} again without having released it",
-            [index],
+            [*finding.before(index, "LockAcquired", same_cpu=True), index],
             [trace.arg1[index]],
         )
     waits = trace.where("LockWait")
@@ -105,6 +105,6 @@ def _judge_releases(locks: Locks, finding: Finding) -> None:
     for index in np.sort(np.concatenate(orphans)):
         finding.add(
             f"CPU {trace.cpu[index]} released the lock {trace.arg0[index]:#x} without holding it",
-            [index],
+            [*finding.before(index, "LockAcquired", "LockReleased"), index],
             [trace.arg1[index]],
         )

@@ -138,7 +138,7 @@ def _judge_callers(history: History, finding: Finding) -> None:
         finding.add(
             f"CPU {trace.cpu[index]} called KeSynchronizeExecution at IRQL {trace.irql[index]}; SynchronizeIrql is "
             f"{level[at]}",
-            [index],
+            [*finding.before(index, "InterruptConnect"), index],
             [trace.arg1[index]],
         )
 

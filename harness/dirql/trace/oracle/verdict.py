@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
+import numpy as np
+
 from dirql.trace.decode import Trace
+from dirql.trace.events import ARGUMENTS, Kind
 from dirql.trace.symbols import SymbolTable
 
 NO_EVIDENCE = "no evidence in this trace"
@@ -74,7 +78,8 @@ class Violation:
         text: what happened.
         records: indices of the records that show it.
         cpus: CPUs that took part, in order of the records.
-        sites: code addresses to look at: call sites and routines, at least those that the records carry.
+        sites: code addresses to look at: call sites and routines. What the records carry, and for those that carry
+            none the routine that was running.
         certain: the records shown prove it alone, whatever else may be missing from the trace.
         warning: it breaks a guideline, and makes no run fail.
     """
@@ -184,26 +189,17 @@ class Verdict:
         }
 
 
-_CALLERS = (
-    *("LockWait", "LockAcquired", "LockReleased", "LockSharedWait", "LockSharedAcquired", "LockSharedReleased"),
-    *("IrqlRaise", "IrqlLower", "IrpComplete", "IrpCancel", "IsrEnter", "SyncRequest", "SyncEnter", "StartIoExit"),
-    *("DpcStart", "DpcEnd", "ThreadedDpcStart", "ThreadedDpcEnd", "WorkStart", "WorkEnd", "ApcStart", "ApcEnd"),
-    *("ThreadCreate", "UnexpectedInterrupt", "PageIn"),
-)
-"""Events whose second argument is an address of code: who called, or what was called."""
+@cache
+def _code_argument(event: str) -> int | None:
+    """Return which argument of an event is an address of code: who called, or what was called; None: neither."""
+    kinds = [argument.kind for argument in ARGUMENTS[event]] if event in ARGUMENTS else []
+    return next((at for at, kind in enumerate(kinds) if kind in (Kind.CALLER, Kind.ROUTINE)), None)
 
 
-def sites_of(trace: Trace, records: Iterable[int]) -> Iterator[int]:
-    """Yield the addresses of code that records carry, in their order."""
-    events = trace.meta.events.numbers
-    second = {events[name] for name in _CALLERS if name in events}
-    first = {events[name] for name in ("IpiCallEnter", "IpiCallExit", "CaseBegin", "CaseEnd") if name in events}
-    for record in records:
-        event = int(trace.event[record])
-        if event in second:
-            yield int(trace.arg1[record])
-        elif event in first:
-            yield int(trace.arg0[record])
+def site_of(trace: Trace, record: int) -> int:
+    """Return the address of code that a record carries; 0 if it carries none."""
+    which = _code_argument(trace.meta.events.name(int(trace.event[record])))
+    return 0 if which is None else int((trace.arg0, trace.arg1)[which][record])
 
 
 @dataclass
@@ -243,6 +239,7 @@ class Finding:
         self.certain += certain
         shown = tuple(int(record) for record in records)
         if (self.certain if certain else self.count - self.certain) <= DETAILS:
+            own = (site_of(self.trace, record) for record in shown)
             self.violations.append(
                 Violation(
                     clause=self.clause.id,
@@ -251,11 +248,35 @@ class Finding:
                     text=text,
                     records=shown,
                     cpus=tuple(dict.fromkeys(int(self.trace.cpu[record]) for record in shown)),
-                    sites=tuple(dict.fromkeys(int(site) for site in (*sites, *sites_of(self.trace, shown)) if site)),
+                    sites=tuple(dict.fromkeys(int(site) for site in (*sites, *own) if site)),
                     certain=certain,
                     warning=self.clause.guideline and not self.strict,
                 )
             )
+
+    def before(self, record: int, *events: str, same_cpu: bool = False, said_no: bool = True) -> list[int]:
+        """Return the last record of the named events about the same object before a record: the other party.
+
+        Nothing if there is none, or if enough violations are described: then it would not be looked at.
+
+        Args:
+            record: the record; the object is its first argument.
+            events: what it may be.
+            same_cpu: it must be of the same CPU.
+            said_no: it may be a DpcInsert or DpcRemove that says that nothing was done.
+        """
+        if self.count >= 2 * DETAILS:
+            return []
+        trace = self.trace
+        index = trace.where(*events)
+        index = index[: np.searchsorted(index, record)]
+        index = index[trace.arg0[index] == trace.arg0[record]]
+        if same_cpu:
+            index = index[trace.cpu[index] == trace.cpu[record]]
+        if not said_no:
+            asks = trace.are(index, "DpcInsert") | trace.are(index, "DpcRemove")
+            index = index[~asks | (trace.arg1[index] & np.uint64(0xFF) != 0)]
+        return [int(at) for at in index[-1:]]
 
     def conclude(self, doubts: Sequence[str]) -> ClauseVerdict:
         """Weigh the finding.
