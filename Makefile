@@ -50,7 +50,7 @@ soak-model: build venv ## random operations on the guest and in a plain model (E
 	@echo "soak-model: $(DIRQL_SOAK_MODEL) sequences on each machine, SEED=$(SEED)"
 	$(Q)$(PYTHON) -m pytest -q tests/system/model --hypothesis-seed=$(SEED)
 
-.PHONY: bench soak soak-irps soak-loads qemu qemu-gdb doctor
+.PHONY: bench soak soak-irps soak-loads soak-trace qemu qemu-gdb doctor
 bench: build venv ## measure the numbers of the README, each beside its comparator
 	$(Q)$(PYTHON) -m bench
 
@@ -63,6 +63,9 @@ soak-loads: build venv ## a driver loaded, used and unloaded 1,000 times leaves 
 
 soak-irps: build venv ## 1,000,000 IRPs, cancelled at random, each completed once (IRPS=n MODE=mt|icount)
 	$(Q)$(PYTHON) -m bench.soak_irps $(if $(IRPS),--irps $(IRPS)) $(if $(MODE),--mode $(MODE))
+
+soak-trace: build venv ## a trace of 100 million events, opened, looked into, summarised; 10 GB of disk (EVENTS=n)
+	$(Q)$(PYTHON) -m bench.soak_trace $(if $(EVENTS),--events $(EVENTS))
 
 qemu: build venv ## boot to the serial console
 	$(Q)$(VENV)/bin/dirql console $(MACHINE)

@@ -124,6 +124,51 @@ def test_arrows_lead_from_insertion_to_run(tmp_path: Path) -> None:
         assert (leaves[flow][1].split()[0], arrives[flow][1].split()[0]) == ("signal", "CPU")
 
 
+def test_a_chain_leads_from_an_isr_by_its_dpc_and_an_event_to_a_thread(tmp_path: Path) -> None:
+    """What stands inside what, and which arrow leads from where to where."""
+    idle, thread, event, interrupt, dpc = (0xFFFF_A000_0000_0000 + 0x100 * at for at in range(5))
+    steps: list[tuple[int, str, int, int, int]] = [
+        (1, "ThreadSwitch", 2, thread, 0),
+        (1, "WaitBegin", 2, event, 1),
+        (1, "ThreadSwitch", 2, idle, 4 | 8 << 8),
+        (0, "InterruptEnter", 5, 0x51, 0x1234),
+        (0, "IsrEnter", 5, interrupt, 0x5000),
+        (0, "DpcInsert", 5, dpc, 1 | 0xFF << 8),
+        (0, "IsrExit", 5, interrupt, 1),
+        (0, "InterruptExit", 0, 0x51, 0x1234),
+        (0, "InterruptEnter", 2, 0x2F, 0x1234),
+        (0, "DpcStart", 2, dpc, 0x6000),
+        (0, "Signal", 2, event, 1 | 1 << 32),
+        (0, "ThreadReady", 2, thread, 1 | 8 << 8),
+        (0, "DpcEnd", 2, dpc, 0x6000),
+        (0, "InterruptExit", 0, 0x2F, 0x1234),
+        (1, "ThreadSwitch", 2, thread, 1 | 8 << 16),
+        (1, "WaitEnd", 0, event, 0),
+        (1, "Mark", 0, 0, 0),
+    ]
+    rows = [Row(10 * at, cpu, name, irql, a0, a1) for at, (cpu, name, irql, a0, a1) in enumerate(steps)]
+    exported = export(tmp_path, build(rows, 2))
+    stacks: dict[int, list[tuple[int, str]]] = defaultdict(list)  # number and name of the open slices of each track
+    inside: dict[int, tuple[int, str]] = {}  # arrow that leaves a point: the slice around it
+    target: dict[int, tuple[int, str]] = {}  # arrow: the slice that it leads to
+    for number, (_, item) in enumerate(exported.events):
+        stack = stacks[item.track_uuid]
+        if item.type == exported.kinds.TYPE_SLICE_BEGIN:
+            stack.append((number, exported.name(item)))
+            target.update(dict.fromkeys(item.terminating_flow_ids, stack[-1]))
+        elif item.type == exported.kinds.TYPE_SLICE_END:
+            stack.pop()
+        elif item.type == exported.kinds.TYPE_INSTANT and stack:
+            inside.update(dict.fromkeys(item.flow_ids, stack[-1]))
+    chains = [
+        (inside[one][1], target[one][1], target[other][1])
+        for one in inside
+        for other in inside
+        if one in target and other in target and inside[other] == target[one]
+    ]
+    assert chains == [("ISR 0x5000", "DPC 0x6000", "CPU 1")]  # the last is the thread's track, which says where it runs
+
+
 def test_arrows_lead_from_the_owner_of_a_lock_to_the_one_that_waited(tmp_path: Path) -> None:
     run = simulate(4, 4, 2500)
     trace = run.trace()
