@@ -118,7 +118,7 @@
           bars.set(kind, []);
         }
         bars.get(kind).push(from, bottom - height, until - from, height);
-        if (until - from > 64 && owner >= 0) {
+        if (until - from > 64 && height > 10 && owner >= 0) {
           wide.push({ owner, x: from, y: bottom - height, width: until - from, height, kind });
         }
         if (top !== null && top !== bottom - height) {
