@@ -38,7 +38,7 @@ def run() -> None:
     "--out", type=click.Path(path_type=Path), help="The run's folder: new or empty. Default: one below runs/."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
-@click.option("--no-export", is_flag=True, help="Do not write the Perfetto file and the picture.")
+@click.option("--no-export", is_flag=True, help="Do not write the picture, the Perfetto and the Parquet file.")
 @click.option("--dry-run", is_flag=True, help="Print the QEMU command line and do nothing.")
 def interrupt_storm(
     count: int,

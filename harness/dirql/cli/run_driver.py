@@ -44,7 +44,7 @@ _SHOWN = 5
 @click.option("--verifier/--no-verifier", default=True, show_default=True, help="The guest's verifier.")
 @click.option("--out", type=click.Path(path_type=Path), help="The run's folder: new or empty. Default: below runs/.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
-@click.option("--no-export", is_flag=True, help="Do not write the Perfetto file and the picture.")
+@click.option("--no-export", is_flag=True, help="Do not write the picture, the Perfetto and the Parquet file.")
 @click.option("--dry-run", is_flag=True, help="Print the QEMU command line and do nothing.")
 def run_driver(driver: str, out: Path | None, as_json: bool, no_export: bool, dry_run: bool, **values: Any) -> int:  # noqa: ANN401
     """Boot, load DRIVER and start it on a device, send interrupts and requests, unload it, judge the trace.

@@ -19,7 +19,7 @@ from dirql.cli.window import window_from, window_options
 @click.option(
     "--violations", type=click.IntRange(0), default=10, show_default=True, help="Describe as many of them at most."
 )
-@click.option("--export", "wanted", is_flag=True, help="Write the Perfetto file and the picture anew.")
+@click.option("--export", "wanted", is_flag=True, help="Write the picture, the Perfetto and the Parquet file anew.")
 def summary(run: Path, as_json: bool, violations: int, wanted: bool, **filters: Any) -> int:  # noqa: ANN401 (the options)
     """Open the folder of a run again: judge its trace and print its tables.
 

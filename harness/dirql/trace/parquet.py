@@ -90,16 +90,29 @@ def write_parquet(
 
     Returns:
         The number of records written.
+
+    Raises:
+        OSError: the file cannot be written.
     """
     counted = _Counted(frames(parts, meta, symbols, window))
+    if path.exists() and not path.is_file():  # a device, a pipe: it stays what it is
+        _sink(counted, path)
+        return counted.rows
     new = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
-        lazy(counted).sink_parquet(new, compression="zstd", compression_level=_LEVEL, row_group_size=ROW_GROUP)
+        _sink(counted, new)
         new.replace(path)
     finally:
         with suppress(FileNotFoundError):
             new.unlink()
     return counted.rows
+
+
+def _sink(made: Iterable[pl.DataFrame], path: Path) -> None:
+    try:
+        lazy(made).sink_parquet(path, compression="zstd", compression_level=_LEVEL, row_group_size=ROW_GROUP)
+    except pl.exceptions.PolarsError as error:
+        raise OSError(f"{path}: {error}") from error
 
 
 def export_parquet(run: Path, path: Path, window: Window | None = None) -> int:

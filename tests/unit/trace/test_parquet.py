@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -131,6 +133,27 @@ def test_a_scan_for_a_stretch_of_time_reads_no_other(
     assert pl.scan_parquet(path).filter(early).collect().equals(whole.filter(early))
     with pytest.raises((pl.exceptions.PolarsError, OSError)):
         pl.scan_parquet(path).collect()
+
+
+def test_what_is_no_file_stays_what_it_is(run: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
+    reader.start()
+    export_parquet(run, pipe)
+    reader.join()
+    assert pipe.is_fifo()
+    assert pl.read_parquet(io.BytesIO(read[0])).equals(load(run).frame())
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="folder"):
+        export_parquet(run, tmp_path / "no" / "folder" / "x.parquet")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(OSError, match="full"):
+        export_parquet(run, Path("/dev/full"))
+    assert Path("/dev/full").is_char_device()
 
 
 def test_scan_writes_the_file_when_it_is_missing_or_old(run: Path) -> None:
