@@ -22,6 +22,7 @@ _COMMANDS = {
     "clauses": "dirql.cli.clauses:clauses",
     "trace": "dirql.cli.trace:trace",
     "report": "dirql.cli.report:report",
+    "top": "dirql.cli.top:top",
     "console": "dirql.cli.console:console",
     "gdb": "dirql.cli.gdb:gdb",
     "exports": "dirql.cli.exports:exports",

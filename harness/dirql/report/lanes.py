@@ -138,6 +138,15 @@ def _levels(head: str, cells: Cells, colours: bool) -> Text:
     from rich.text import Text
 
     line = Text(_head(head), style="bold")
+    line.append_text(bars(cells))
+    return line
+
+
+def bars(cells: Cells) -> Text:
+    """Return the cells' IRQLs as bars, coloured by what ran."""
+    from rich.text import Text
+
+    line = Text()
     for level, share, kind in zip(cells.irql.tolist(), cells.share.tolist(), cells.kind.tolist(), strict=True):
         line.append(BARS[_HEIGHT[level]] if level >= 0 else " ", style=shade(COLOURS[Kind(kind)], share))
     return line

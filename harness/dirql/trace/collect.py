@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from dirql.errors import DirqlError, ProtocolError
 from dirql.trace.folder import trace_folder
+from dirql.trace.livefile import LiveFile
 from dirql.trace.ringfile import LastRecordsFile, RecordFile
 from dirql.trace.ringreader import RingReader
 
@@ -139,6 +140,7 @@ class Collector:
             self._files = [RecordFile(self._run, cpu) for cpu in cpus]
         else:
             self._files = [LastRecordsFile(self._run, cpu, self._last) for cpu in cpus]
+        self._live = LiveFile(self._run, len(self._rings))
         self._thread = threading.Thread(target=self._poll_until_stopped, name="dirql-trace", daemon=True)
         self._thread.start()
 
@@ -238,6 +240,7 @@ class Collector:
         )
 
     def _close(self) -> None:
+        self._live.close()
         for ring in self._rings:
             ring.release()
         for file in self._files:
@@ -255,6 +258,7 @@ class Collector:
         for cpu, ring in enumerate(self._rings):
             fullest = max(fullest, ring.fill)
             ring.take_into(self._keepers[cpu], last=last)
+        self._live.passed(self._rings)
         return fullest
 
     @cached_property

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`dirql top`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from dirql.errors import UsageError
+
+_COMMANDS = ("run", "run-driver")
+
+
+@click.command("top", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option("--once", is_flag=True, help="Print one look and end.")
+@click.option("--json", "as_json", is_flag=True, help="Print one look as a JSON object and end.")
+@click.option(
+    "--every",
+    type=click.FloatRange(0.1, 60),
+    default=1.0,
+    show_default=True,
+    metavar="S",
+    help="Seconds between looks.",
+)
+@click.option(
+    "--wait",
+    type=click.FloatRange(0),
+    default=30.0,
+    show_default=True,
+    metavar="S",
+    help="Seconds to wait for a recording to begin in RUN.",
+)
+@click.argument("what", nargs=-1, type=click.UNPROCESSED, metavar="[RUN | run EXPERIMENT ... | run-driver DRIVER ...]")
+def top(once: bool, as_json: bool, every: float, wait: float, what: tuple[str, ...]) -> int:
+    """Show a machine at work on the full screen: IRQL and routine of each CPU, rates, hot locks, violations.
+
+    RUN is the folder of a run that is going on, in another terminal or in a test; without it, the newest below runs/.
+    With `run ...` or `run-driver ...`, which are the commands of these names, dirql starts that run itself and ends it
+    when you leave.
+
+    Keys: q quits, p pauses, s sorts the CPUs by another column. What the oracle says is about what has been recorded
+    so far, and never a false alarm.
+    """
+    from dirql.report.tables import report_console
+    from dirql.report.top import print_json, print_once, show_top, wait_for_trace
+    from dirql.trace.follow import newest_run
+
+    screen = not once and not as_json
+    if screen and not (sys.stdout.isatty() and sys.stdin.isatty()):
+        raise UsageError("dirql top needs a terminal; --once or --json print one look without")
+    if what and what[0] in _COMMANDS:
+        if not screen:
+            raise UsageError(f"--once and --json look at the folder of a run; start dirql {what[0]} beside them")
+        from dirql.report.topchild import ChildRun
+
+        try:
+            with ChildRun(what) as child:
+                follower = wait_for_trace(child.folder, wait, lambda: child.ended)
+                show_top(follower, period=every, console=report_console(), keys=sys.stdin)
+        finally:
+            click.echo(child.output, nl=False)
+        return child.status
+    if len(what) > 1:
+        raise UsageError(f"dirql top takes one folder, or run ..., or run-driver ...; not {' '.join(what)}")
+    folder = Path(what[0]) if what else newest_run(Path("runs"))
+    if screen:
+        show_top(wait_for_trace(folder, wait), period=every, console=report_console(), keys=sys.stdin)
+    elif as_json:
+        print_json(folder)
+    else:
+        print_once(folder, report_console())
+    return 0
