@@ -42,6 +42,7 @@ _PARTS = {
     "run": "Run",
     "clauses": "Clauses",
 }
+_FIRST = {Status.VIOLATED: 0, Status.WARNING: 1}
 _LEVELS = {0: "PASSIVE", 1: "APC", 2: "DISPATCH", 13: "CLOCK", 14: "IPI", 15: "HIGH"}
 
 
@@ -107,7 +108,7 @@ def page_context(
         "vectors": stats.vectors,
         "dpcs": [_Dpc(dpc) for dpc in stats.dpcs[:DPCS]],
         "more_dpcs": len(stats.dpcs) - len(stats.dpcs[:DPCS]),
-        "clauses": verdict.clauses,
+        "clauses": sorted(verdict.clauses, key=lambda each: _FIRST.get(each.status, 2)),
         "tally": _tally(verdict),
         "words": {state.value: state.value for state in Status},
     }

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 BROWSER = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 WIDE = {"width": 1280, "height": 800}
+BARS = ((0xD9, 0xE6, 0xEE), (0x2F, 0x48, 0x58))
+"""Of PASSIVE_LEVEL, in the light and in the dark."""
 MARK_LIGHT = (0xC1, 0x12, 0x1F)
 READABLE = 4.5
 """WCAG 2, level AA: contrast of text."""
@@ -308,9 +310,10 @@ def test_light_and_dark_differ_and_can_be_read(page: Page) -> None:
         }
         assert min(found.values()) >= READABLE, (scheme, found)
         backgrounds.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))
-        charts.append(pixels(page, "#irql-chart").mean())
+        charts.append([int(is_coloured(pixels(page, "#irql-chart"), bar).sum()) for bar in BARS])
     assert luminance(backgrounds[0]) > 0.8 > 0.1 > luminance(backgrounds[1])
-    assert charts[0] > charts[1] + 40  # the charts follow
+    assert charts[0][0] > 5000 < charts[1][1]  # the charts follow
+    assert charts[0][1] < 1000 > charts[1][0]
     page.select_option("#theme", "light")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == backgrounds[0]
     page.select_option("#theme", "auto")
@@ -387,3 +390,16 @@ def test_on_paper_all_is_there(page: Page) -> None:
     page.emulate_media(media="screen")
     page.evaluate("window.dispatchEvent(new Event('afterprint'))")
     assert page.locator("article.violation:visible").count() == 1
+
+
+def test_far_away_no_arrow_is_left(page: Page) -> None:
+    count = """([begin, end]) => {
+        dirql.show(dirql.state, begin, end);
+        const drawn = dirql.state.chart.getZr().storage.getDisplayList(true);
+        return drawn.filter((each) => each.z === 3 && each.shape?.data?.length).length;
+    }"""
+    first, begin, end = page.evaluate(
+        "(() => { const m = dirql.state.model; return [m.way.begin[3], m.begin, m.end]; })()"
+    )
+    assert page.evaluate(count, [first - 3000, first + 9000]) == 1
+    assert page.evaluate(count, [begin, end]) == 0

@@ -22,6 +22,8 @@
     return { ran, locks, top, height };
   };
 
+  // Without the last the library would keep what was there before.
+  const NOTHING = { type: "group", children: [], $mergeChildren: false };
   let stripes = null;
 
   /** A pattern of slanted lines: spinning differs in form too. */
@@ -211,17 +213,23 @@
     const first = dirql.above(way.begin, view.begin, 0, way.begin.length);
     const last = dirql.above(way.begin, view.end, first, way.begin.length);
     if (last === first || last - first > ARROWS || !state.near.some(Boolean)) {
-      return { type: "group", children: [] };
+      return NOTHING;
     }
     const x = (time) => grid.x + ((time - view.begin) / (view.end - view.begin)) * grid.width;
     const data = [];
     for (let i = first; i < last; i++) {
       const [from, to] = [way.from[i], way.to[i]];
+      if (!state.near[model.cpuOf(from)] || !state.near[model.cpuOf(to)]) {
+        continue;
+      }
       const end = x(model.time[to]);
       if (end <= grid.x + grid.width && end - x(model.time[from]) > 7) {
         const [one, other] = [from, to].map((place) => dirql.laneBox(grid, model.cpuOf(place), model.cpus).ran);
         data.push(x(model.time[from]), one.y + one.height * 0.62, end, other.y + other.height * 0.62);
       }
+    }
+    if (!data.length) {
+      return NOTHING;
     }
     const style = { stroke: state.palette.ink, fill: null, lineWidth: 1.1, opacity: 0.85 };
     return { type: "group", children: [part("dirqlArrows", data, grid, style)] };

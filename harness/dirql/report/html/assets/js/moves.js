@@ -82,7 +82,8 @@
     });
     const range = dirql.byId("range");
     state.onView = () => {
-      range.textContent = dirql.rangeText(state.view.begin, state.view.end);
+      const { first, last } = state.model;
+      range.textContent = dirql.rangeText(Math.max(state.view.begin, first), Math.min(state.view.end, last));
       range.dataset.begin = String(state.view.begin);
       range.dataset.end = String(state.view.end);
     };

@@ -66,6 +66,7 @@
           type: "category",
           inverse: true,
           data: cpus.map((cpu) => `CPU ${cpu}`),
+          axisLine: { onZero: false, lineStyle: { color: palette.line } },
           axisTick: { show: false },
           axisLabel: { color: palette.ink, fontSize: 12, fontWeight: 600, margin: left - NARROW + 8 },
         }),
