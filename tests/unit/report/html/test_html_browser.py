@@ -398,8 +398,10 @@ def test_far_away_no_arrow_is_left(page: Page) -> None:
         const drawn = dirql.state.chart.getZr().storage.getDisplayList(true);
         return drawn.filter((each) => each.z === 3 && each.shape?.data?.length).length;
     }"""
-    first, begin, end = page.evaluate(
-        "(() => { const m = dirql.state.model; return [m.way.begin[3], m.begin, m.end]; })()"
+    way = (
+        """(() => { const { way, time } = dirql.state.model; return [way.begin[3] - 500, time[way.to[3]] + 500]; })()"""
     )
-    assert page.evaluate(count, [first - 3000, first + 9000]) == 1
-    assert page.evaluate(count, [begin, end]) == 0
+    assert page.evaluate(count, page.evaluate(way)) == 1
+    page.set_viewport_size({"width": 480, "height": 800})
+    page.wait_for_function("dirql.state.chart.getWidth() < 480")
+    assert page.evaluate(count, page.evaluate("[dirql.state.model.begin, dirql.state.model.end]")) == 0

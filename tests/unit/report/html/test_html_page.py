@@ -132,10 +132,17 @@ def test_a_cpu_spins_from_its_wait_to_its_acquisition(history: History) -> None:
     trace = history.trace
     spins = timeline_columns(history, whole(history))["level"] >= 0x80
     assert 0 < spins.sum() < len(trace) / 2
+    served = 0
     for start, end in zip(history.waits.start.tolist(), history.waits.end.tolist(), strict=True):
         first, last = int(trace.position[start]), int(trace.position[end])
-        assert spins[first]
+        within = trace.by_cpu[first:last]
+        depth = np.cumsum(
+            trace.are(within, "InterruptEnter").astype(int) - trace.are(within, "InterruptExit").astype(int)
+        )
+        assert (spins[first:last] == (depth == 0)).all()
         assert not spins[last] or trace.event[trace.by_cpu[last]] == trace.meta.events["LockWait"]
+        served += bool(depth.any())
+    assert served  # an interrupt came while one spun
 
 
 def test_each_record_has_its_own_text(history: History, monkeypatch: pytest.MonkeyPatch) -> None:

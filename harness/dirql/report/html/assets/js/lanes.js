@@ -22,8 +22,6 @@
     return { ran, locks, top, height };
   };
 
-  // Without the last the library would keep what was there before.
-  const NOTHING = { type: "group", children: [], $mergeChildren: false };
   let stripes = null;
 
   /** A pattern of slanted lines: spinning differs in form too. */
@@ -212,12 +210,10 @@
     const { way } = model;
     const first = dirql.above(way.begin, view.begin, 0, way.begin.length);
     const last = dirql.above(way.begin, view.end, first, way.begin.length);
-    if (last === first || last - first > ARROWS || !state.near.some(Boolean)) {
-      return NOTHING;
-    }
+    const few = last - first <= ARROWS;
     const x = (time) => grid.x + ((time - view.begin) / (view.end - view.begin)) * grid.width;
     const data = [];
-    for (let i = first; i < last; i++) {
+    for (let i = first; few && i < last; i++) {
       const [from, to] = [way.from[i], way.to[i]];
       if (!state.near[model.cpuOf(from)] || !state.near[model.cpuOf(to)]) {
         continue;
@@ -228,10 +224,8 @@
         data.push(x(model.time[from]), one.y + one.height * 0.62, end, other.y + other.height * 0.62);
       }
     }
-    if (!data.length) {
-      return NOTHING;
-    }
     const style = { stroke: state.palette.ink, fill: null, lineWidth: 1.1, opacity: 0.85 };
+    // Also where there are none: of an empty group the library would keep what was there before.
     return { type: "group", children: [part("dirqlArrows", data, grid, style)] };
   };
 })();
