@@ -32,6 +32,8 @@ BENCHMARKS: dict[str, tuple[str, Callable[[Effort], int]]] = {
     "trace": ("bench.trace_cost:trace_rows", lambda _: 1),
     "trace-store": ("bench.trace_store:store_rows", lambda _: 21),
     "report": ("bench.report:report_rows", lambda _: 4),
+    "trace-rate": ("bench.trace_rate:rate_rows", lambda _: 5),
+    "trace-slowdown": ("bench.trace_rate:slowdown_rows", lambda _: 10),
     "primitives": ("bench.primitives:primitive_rows", lambda _: 3),
     "timers": ("bench.timers:timer_rows", lambda _: 3),
     "threads": ("bench.threads:thread_rows", lambda _: 3),

@@ -211,9 +211,9 @@ typedef struct DECLSPEC_ALIGN(64) _TRACE_RING {
     volatile ULONG64 Lost;   /* records dropped because the ring was full: guest */
     ULONG64 RecordsPhysical; /* physical address of the TRACE_RECORD array */
     TRACE_RECORD *Records;
-    ULONG64 Mask;  /* records in the ring - 1 */
-    ULONG64 Limit; /* most records that may be in the ring: Mask, or all ones where old ones are overwritten */
-    ULONG64 Cpu;   /* the CPU's number, at its place in a record's second word */
+    ULONG64 Mask; /* records in the ring - 1 */
+    LONG64 Limit; /* most records that may be in the ring: Mask; the largest number: old ones are overwritten */
+    ULONG64 Cpu;  /* the CPU's number */
     ULONG64 Spare;
     volatile ULONG64 Tail; /* records consumed: host */
     ULONG64 Spare2[7];

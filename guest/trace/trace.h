@@ -22,10 +22,7 @@ VOID TraceSetMask(ULONG64 low, ULONG64 high, ULONG64 before[2]);
 /* Where a CPU's own KPRCB has the address of its ring: GS:[190h]. ke/ki.h asserts it. */
 #define TRACE_RING_GS 0x190
 
-/* The record's second word without sequence number and IRQL: what TraceWrite is given of the event. */
-#define TRACE_STAMP(event) ((ULONG64)(event) << 32)
-
-VOID TraceWrite(ULONG64 stamp, ULONG64 argument0, ULONG64 argument1);
+VOID TraceWrite(ULONG event, ULONG64 argument0, ULONG64 argument1);
 
 /* Whether an event is recorded: one TEST of the byte of the mask that has its bit. */
 static inline __attribute__((always_inline)) BOOLEAN TraceWanted(TRACE_EVENT event) {
@@ -38,6 +35,6 @@ static inline __attribute__((always_inline)) BOOLEAN TraceWanted(TRACE_EVENT eve
 
 static inline __attribute__((always_inline)) VOID trace(TRACE_EVENT event, ULONG64 argument0, ULONG64 argument1) {
     if (__builtin_expect(TraceWanted(event), 0)) {
-        TraceWrite(TRACE_STAMP(event), argument0, argument1);
+        TraceWrite(event, argument0, argument1);
     }
 }

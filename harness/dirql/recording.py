@@ -124,6 +124,11 @@ class Recording:
             return self._result.triggered
         return self._collector.triggered
 
+    @property
+    def collector_seconds(self) -> float:
+        """CPU time, in seconds, that its collector has taken so far."""
+        return self._collector.seconds
+
     def wait_stopped(self, timeout: float) -> Triggered | None:
         """Wait until it has stopped on what it was told to, with all that was to follow.
 

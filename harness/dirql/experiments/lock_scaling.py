@@ -194,19 +194,19 @@ def run_lock_scaling(
     ram = max(config.ram_bytes, 64 * MIB + cpus * 2 * MIB)
     config = replace(config, cpus=cpus, ram_bytes=ram, verifier=False, trace_mask=0, trace_records=_TRACE_RECORDS)
     plan = [(lock, cpus) for lock in parameters.locks for cpus in parameters.cpus]
-    costs: list[_Costs] = []
+    costs: list[Costs] = []
     with Machine(config, folder=folder.path) as machine:
         folder.describe(NAME, asdict(parameters) | config_json(config), machine)
-        earlier = _instant(machine)
+        earlier = instant(machine)
         driver = machine.load("lock_scaling.sys")
-        hz = _tsc_hz(machine, earlier)
+        hz = tsc_hz(machine, earlier)
         mask = event_mask(machine, _EVENTS)
         with Recording(machine, folder.path) as recording:
             for number, (lock, cpus) in enumerate(plan):
-                costs.append(_run_point(driver, parameters, hz, lock, cpus))
+                costs.append(run_point(driver, parameters, hz, lock, cpus))
                 machine.set_trace_mask(mask)
                 traced = replace(parameters, acquisitions=min(parameters.acquisitions, TRACED))
-                _run_point(driver, traced, hz, lock, cpus, marks=True)
+                run_point(driver, traced, hz, lock, cpus, marks=True)
                 machine.set_trace_mask(0)
                 _drain(machine)
                 if progress is not None:
@@ -223,7 +223,9 @@ def run_lock_scaling(
     return result
 
 
-class _Costs(NamedTuple):
+class Costs(NamedTuple):
+    """What a point cost: acquisitions and spins of each CPU, and ticks of the clock."""
+
     acquisitions: tuple[int, ...]
     spins: tuple[int, ...]
     ticks: int
@@ -238,21 +240,35 @@ def _drain(machine: Machine) -> None:
         os.sched_yield()
 
 
-def _instant(machine: Machine) -> tuple[int, int]:
+def instant(machine: Machine) -> tuple[int, int]:
+    """Return the host's time in ns and the guest's TSC, of one moment."""
     return time.monotonic_ns(), machine.link.request("Ping")[0]
 
 
-def _tsc_hz(machine: Machine, earlier: tuple[int, int]) -> float:
+def tsc_hz(machine: Machine, earlier: tuple[int, int]) -> float:
     """The rate of the guest's clock, good enough to end a point that takes too long."""
     if machine.config.mode == "icount":
         return 1e9
-    now, tsc = _instant(machine)
+    now, tsc = instant(machine)
     return (tsc - earlier[1]) / (now - earlier[0]) * 1e9
 
 
-def _run_point(
+def run_point(
     driver: Driver, parameters: LockScalingParameters, hz: float, lock: str, cpus: int, *, marks: bool = False
-) -> _Costs:
+) -> Costs:
+    """Run one point.
+
+    Args:
+        driver: lock_scaling.sys, loaded.
+        parameters: of the run.
+        hz: of the guest's clock, to end a point that takes too long.
+        lock: of `LOCKS`.
+        cpus: how many compete.
+        marks: the traced variant: requests are marked.
+
+    Raises:
+        GuestError: it left something behind, or the counts contradict each other.
+    """
     machine, view = driver.machine, driver.variable("LockScaling")
     for name, value in (
         ("Lock", LOCKS.index(lock)),
@@ -278,14 +294,14 @@ def _run_point(
         )
     own = [cpu.get("Spins") for cpu in each]
     spins = tuple(kernel) if lock in ("executive", "queued") else tuple(own)
-    return _Costs(acquisitions, spins, view.get("End") - view.get("Begin"))
+    return Costs(acquisitions, spins, view.get("End") - view.get("Begin"))
 
 
 def _kernel_spins(machine: Machine, cpus: int) -> list[int]:
     return [machine.memory.variable("KiPcr", "KIPCR", cpu).inner("Prcb").get("SpinCount") for cpu in range(cpus)]
 
 
-def _point(config: MachineConfig, lock: str, cpus: int, cost: _Costs, order: _Order, ticks_per_ns: float) -> LockPoint:
+def _point(config: MachineConfig, lock: str, cpus: int, cost: Costs, order: _Order, ticks_per_ns: float) -> LockPoint:
     ns = cost.ticks / ticks_per_ns
     runs = np.diff(np.flatnonzero(np.diff(order.entered, prepend=-1, append=-1)))
     return LockPoint(

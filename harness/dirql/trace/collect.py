@@ -8,6 +8,7 @@ many more records or so long as is asked for.
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Protocol
@@ -131,6 +132,13 @@ class Collector:
     def count(self) -> int:
         """Records taken so far."""
         return sum(file.kept + file.let_go for file in self._files)
+
+    @property
+    def seconds(self) -> float:
+        """CPU time that the polling thread has taken so far, in seconds; 0 where it does not run."""
+        if self._thread is None or self._thread.ident is None or not self._thread.is_alive():
+            return 0.0
+        return time.clock_gettime(time.pthread_getcpuclockid(self._thread.ident))
 
     def start(self) -> None:
         """Open the files and start to poll."""
