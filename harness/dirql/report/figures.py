@@ -46,6 +46,9 @@ def new_figure(rows: int, columns: int, title: str, heading: str) -> tuple[Figur
 
 
 def save(figure: Figure, folder: Path, name: str) -> None:
-    """Write NAME.png and NAME.svg into a folder."""
-    for kind in ("png", "svg"):
-        figure.savefig(folder / f"{name}.{kind}")
+    """Write NAME.png and NAME.svg into a folder; of the same numbers the same files."""
+    from matplotlib import rc_context
+
+    with rc_context({"svg.hashsalt": name}):
+        figure.savefig(folder / f"{name}.png")
+        figure.savefig(folder / f"{name}.svg", metadata={"Date": None})

@@ -72,11 +72,11 @@ def draw_timeline(
     verdict: Verdict | None = None,
     title: str = "",
 ) -> tuple[int, int]:
-    """Draw a part of a trace as a PNG.
+    """Draw a part of a trace as a PNG and as an SVG.
 
     Args:
         history: the trace's intervals.
-        path: the file to write.
+        path: the PNG to write; the SVG is beside it.
         window: begin and end in ticks; None chooses one that shows something.
         verdict: its violations are marked.
         title: a line above the picture; the mode and the number of CPUs are added.
@@ -86,6 +86,8 @@ def draw_timeline(
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+
+    from dirql.report.figures import save
 
     trace = history.trace
     begin, end = window or choose_window(history, verdict)
@@ -117,7 +119,7 @@ def draw_timeline(
     if wrong:
         text = f"{wrong[0].clause}: {wrong[0].text}"
         figure.text(0.1, 1 - 0.52 / height, text, fontsize=9.5, color=WRONG)
-    figure.savefig(path)
+    save(figure, path.parent, path.stem)
     return begin, end
 
 

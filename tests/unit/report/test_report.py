@@ -75,6 +75,9 @@ def test_timeline_is_a_picture(tmp_path: Path) -> None:
     begin, end = draw_timeline(history, path, verdict=judge(trace), title="a test")
     assert path.read_bytes().startswith(b"\x89PNG")
     assert path.stat().st_size > 20_000
+    drawn = path.with_suffix(".svg").read_text(encoding="utf-8")
+    assert drawn.lstrip().startswith("<?xml")
+    assert drawn.rstrip().endswith("</svg>")
     violation = next(each for each in judge(trace).violations if each.records)
     assert begin <= min(trace.time[list(violation.records)]) <= max(trace.time[list(violation.records)]) <= end
 
