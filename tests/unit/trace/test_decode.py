@@ -101,6 +101,24 @@ def test_backward_sequence_is_refused() -> None:
         Trace([arrays[0][::-1], arrays[1], arrays[2]], make_meta(3))
 
 
+@pytest.mark.parametrize("at", [0, 1, 8191, 8192, 19_999])
+def test_one_wrong_record_of_many_is_found(at: int) -> None:
+    """They are checked in pieces; a wrong one may be anywhere in a piece."""
+    many = np.repeat(to_arrays([Row(0, 0, "Mark", 0)], 1)[0], 20_000)
+    many["Sequence"] = np.arange(1, len(many) + 1)
+    assert Trace([many], make_meta(1)).gaps == (0,)
+    foreign, back, gap = many.copy(), many.copy(), many.copy()
+    foreign["Cpu"][at] = 1
+    with pytest.raises(ProtocolError, match="hold some of CPU 1"):
+        Trace([foreign], make_meta(1))
+    if at:
+        back["Sequence"][at] = back["Sequence"][at - 1]
+        with pytest.raises(ProtocolError, match="backwards"):
+            Trace([back], make_meta(1))
+    gap["Sequence"][at:] += np.uint32(3)
+    assert Trace([gap], make_meta(1)).gaps == (3,)
+
+
 def test_sequence_may_wrap() -> None:
     arrays = to_arrays([Row(at, 0, "Mark", 0) for at in range(6)], 1)
     arrays[0]["Sequence"] = [0xFFFF_FFFD, 0xFFFF_FFFE, 0xFFFF_FFFF, 0, 1, 2]

@@ -200,6 +200,18 @@ def test_arrows_lead_from_the_owner_of_a_lock_to_the_one_that_waited(tmp_path: P
     assert {(side["from"], side["to"]) for side in sides.values()} == pairs
 
 
+def test_a_lock_that_was_free_came_from_nobody(tmp_path: Path) -> None:
+    lock = 0xFFFF_A000_0000_1000
+    rows = [
+        Row(10, 0, "LockAcquired", 2, lock),
+        Row(20, 0, "LockReleased", 2, lock),
+        Row(30, 1, "LockWait", 2, lock),
+        Row(40, 1, "LockAcquired", 2, lock),
+        Row(50, 1, "LockReleased", 2, lock),
+    ]
+    assert not [event for _, event in export(tmp_path, build(rows, 2)).events if event.flow_ids]
+
+
 def test_waits_for_locks_are_slices_and_those_that_last_stay_open(tmp_path: Path) -> None:
     lock, other = 0xFFFF_A000_0000_1000, 0xFFFF_A000_0000_2000
     rows = [
