@@ -25,24 +25,25 @@
       grid: { left: 56, right: 12, top: 8, bottom: 44 },
       xAxis: axis({ name: `${to} CPU`, nameGap: 24 }),
       yAxis: axis({ name: `${from} CPU`, inverse: true, nameGap: 32 }),
-      visualMap: { show: false, min: 0, max: most, inRange: { color: palette.ramp } },
       series: [
-        {
-          type: "heatmap",
-          data: cells,
-          itemStyle: { borderColor: palette.paper, borderWidth: 2 },
-          label: {
-            show: counts.length <= 8,
-            fontSize: 11,
-            formatter: ({ value }) => (value[2] ? short(value[2]) : ""),
-            color: palette.ink,
-            rich: {},
-          },
-          emphasis: { itemStyle: { borderColor: palette.ink } },
-        },
-      ].map((series) => ({ ...series, data: cells.map((cell) => ({ value: cell, label: { color: ink(palette, cell[2] / most) } })) })),
+        // Not a heat map of the library's: that paints its cells in a canvas of their own, which paper does not get.
+        { type: "custom", data: cells, encode: { x: 0, y: 1, tooltip: [0, 1, 2] }, renderItem: (_, api) => cell(api, palette, most, counts.length) },
+      ],
     };
   };
+
+  function cell(api, palette, most, cpus) {
+    const count = api.value(2);
+    const [x, y] = api.coord([api.value(0), api.value(1)]);
+    const [width, height] = api.size([1, 1]);
+    const shape = { x: x - width / 2 + 1, y: y - height / 2 + 1, width: width - 2, height: height - 2 };
+    const children = [{ type: "rect", shape, style: { fill: echarts.color.lerp(count / most, palette.ramp) } }];
+    if (count && cpus <= 8) {
+      const style = { text: short(count), x, y, align: "center", verticalAlign: "middle", fontSize: 11, fill: ink(palette, count / most) };
+      children.push({ type: "text", style, silent: true });
+    }
+    return { type: "group", children };
+  }
 
   const ink = (palette, share) => (palette.dark === share > 0.62 ? "#10171e" : "#ffffff");
 

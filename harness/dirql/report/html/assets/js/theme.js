@@ -84,6 +84,7 @@
         width = element.clientWidth;
         chart.setOption(option(dirql.palette(), chart)); // what depends on the width
       }
+      chart.getZr().flush(); // now: on paper there is no next frame
     }).observe(element);
     return chart;
   };
