@@ -37,7 +37,7 @@ test: build venv test-packages ## all tests
 check: build venv ## formatting, lint and types of all sources
 	$(Q)$(MAKE) $(PARALLEL) --keep-going --output-sync check-all
 
-.PHONY: mutants soak-target soak-model
+.PHONY: mutants soak-target soak-model soak-oracle
 mutants: build venv ## each rule of the executive broken on purpose: does a case notice?
 	$(Q)$(PYTHON) -m tests.mutants $(if $(ONLY),$(ONLY:%=--only %))
 
@@ -49,6 +49,12 @@ soak-model: SEED ?= $(shell date +%s)
 soak-model: build venv ## random operations on the guest and in a plain model (EXAMPLES=n SEED=s)
 	@echo "soak-model: $(DIRQL_SOAK_MODEL) sequences on each machine, SEED=$(SEED)"
 	$(Q)$(PYTHON) -m pytest -q tests/system/model --hypothesis-seed=$(SEED)
+
+soak-oracle: export DIRQL_SOAK_ORACLE = $(or $(EXAMPLES),10000)
+soak-oracle: SEED ?= $(shell date +%s)
+soak-oracle: venv ## correct runs generated and judged: no false alarm (EXAMPLES=n SEED=s)
+	@echo "soak-oracle: $(DIRQL_SOAK_ORACLE) interleavings, and a quarter as many of each kind of partial trace, SEED=$(SEED)"
+	$(Q)$(PYTHON) -m pytest -q tests/unit/trace/test_oracle_good.py tests/unit/trace/test_oracle_partial.py --hypothesis-seed=$(SEED)
 
 .PHONY: bench soak soak-irps soak-loads soak-trace qemu qemu-gdb doctor
 bench: build venv ## measure the numbers of the README, each beside its comparator

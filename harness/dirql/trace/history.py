@@ -20,6 +20,10 @@ PASSIVE_LEVEL = 0
 DISPATCH_LEVEL = 2
 FIRST_APC_VECTOR = 0x1F
 """The lowest vector that IRQL rules (x64 level map: APC 0x1F, DPC 0x2F, devices from 0x30); below are exceptions."""
+CONTEXT_EVENTS = ("InterruptEnter", "InterruptExit")
+"""Without these nobody knows which of a CPU's records belong together: see `History.in_frames`."""
+THREAD_EVENTS = (*CONTEXT_EVENTS, "ThreadSwitch")
+"""Without these nobody knows it of what is done below DISPATCH_LEVEL: see `History.previous`."""
 SPURIOUS_VECTOR = 0xDF
 """The local APIC's spurious vector: it may arrive at any IRQL and is never in service."""
 
@@ -60,6 +64,7 @@ class History:
         """InterruptEnter to InterruptExit by vector, those that IRQL does not rule left out."""
         trace = self.trace
         index = trace.where("InterruptEnter", "InterruptExit")
+        index = index if trace.recorded("InterruptEnter", "InterruptExit") else index[:0]
         vector = vector_of(trace, index)
         index = index[(vector >= FIRST_APC_VECTOR) & (vector != SPURIOUS_VECTOR)]
         level = None

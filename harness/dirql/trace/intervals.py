@@ -112,9 +112,10 @@ def pair(
         order: for every record, its place within its group; None: that of the trace.
 
     Returns:
-        The intervals. After a quiet start none is inherited: an end without a beginning is one `unstarted`.
+        The intervals; none where one of the events was not recorded all the time. After a quiet start none is
+        inherited: an end without a beginning is one `unstarted`.
     """
-    index = trace.where(enter, leave)
+    index = trace.where(enter, leave) if trace.recorded(enter, leave) else np.zeros(0, dtype=np.int64)
     if order is not None:
         index = index[np.argsort(order[index])]
     spans = pair_records(trace, index, trace.meta.events.numbers.get(enter, -1), key_mask, group=group)
@@ -185,7 +186,7 @@ def pair_nested(
 
     Keys are addresses of objects, whose low four bits are 0: they are the level from then on.
     """
-    index = trace.where(enter, leave)
+    index = trace.where(enter, leave) if trace.recorded(enter, leave) else np.zeros(0, dtype=np.int64)
     where = trace.cpu.astype(np.int64) if group is None else group
     place = index if order is None else order[index]
     _, number = factorize(trace.arg0[index])

@@ -15,13 +15,14 @@ from dirql.trace.decode import Trace
 from dirql.trace.history import History
 from dirql.trace.oracle import Status, judge, route_by_vector
 from dirql.trace.oracle.account import balances
+from tests.unit.trace.effort import examples
 from tests.unit.trace.header import events_of_header
 from tests.unit.trace.synth import Row, build, make_meta, simulate, tile, to_arrays
 
 RUN = simulate(1, cpus=3, records=9000)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     seed=st.integers(0, 1 << 32),
     cpus=st.integers(1, 6),
@@ -34,7 +35,7 @@ def test_correct_runs_break_nothing(seed: int, cpus: int, windows: bool, ties: b
     assert [clause for clause in judge(run.trace()).clauses if clause.status is Status.VIOLATED] == []
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40, 4), deadline=None)
 @given(seed=st.integers(0, 1 << 32), skew=st.integers(0, 40), at=st.floats(0.1, 1.0))
 def test_skewed_clocks_within_the_allowance_break_nothing(seed: int, skew: int, at: float) -> None:
     """CPU n's clock is n * skew ticks ahead, and the trace ends anywhere."""
@@ -71,7 +72,7 @@ def test_incomplete_trace_is_never_ok(meta: dict[str, object]) -> None:
     assert all(clause.reason for clause in verdict.clauses)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30, 4), deadline=None)
 @given(seed=st.integers(0, 1 << 32), data=st.data())
 def test_lost_records_raise_no_alarm(seed: int, data: st.DataObject) -> None:
     run = simulate(seed, 3, 400)
@@ -81,7 +82,7 @@ def test_lost_records_raise_no_alarm(seed: int, data: st.DataObject) -> None:
     assert {clause.status for clause in verdict.clauses} == {Status.UNKNOWN}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30, 4), deadline=None)
 @given(seed=st.integers(0, 1 << 32), share=st.floats(0.05, 0.95))
 def test_cut_runs_raise_no_alarm(seed: int, share: float) -> None:
     run = simulate(seed, 3, 400)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dirql.trace.history import History
+from dirql.trace.history import THREAD_EVENTS, History
 from dirql.trace.oracle.verdict import Clause, Finding
 from dirql.trace.schema import Indices
 
@@ -21,7 +21,7 @@ IPI_1 = Clause(
     "IPI-1",
     "KeIpiGenericCall runs its routine on all CPUs at IPI_LEVEL once all have come, and waits for all",
     "keipigenericcall",
-    ("IpiCallEnter", "IpiCallExit", "InterruptEnter"),
+    ("IpiCallEnter", "IpiCallExit", *THREAD_EVENTS),
 )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dirql.trace.history import History
+from dirql.trace.history import CONTEXT_EVENTS, History
 from dirql.trace.intervals import factorize
 from dirql.trace.oracle.verdict import Clause, Finding
 from dirql.trace.quiet import connections
@@ -26,7 +26,7 @@ INT_8 = Clause(
     "INT-8",
     "no service routine of an inactive interrupt object runs",
     "ioreportinterruptinactive",
-    ("IsrEnter", "InterruptConnect", "InterruptActive"),
+    ("IsrEnter", "InterruptConnect", "InterruptActive", *CONTEXT_EVENTS),
 )
 
 

@@ -12,13 +12,13 @@ from collections.abc import Callable
 import numpy as np
 
 from dirql.trace.accounting import Accounting
-from dirql.trace.history import DISPATCH_LEVEL, History, interrupted_irql
+from dirql.trace.history import DISPATCH_LEVEL, THREAD_EVENTS, History, interrupted_irql
 from dirql.trace.intervals import factorize
 from dirql.trace.oracle.queues import certainly_before
 from dirql.trace.oracle.verdict import Clause, Finding
 from dirql.trace.schema import Flags, Indices
 
-_NEEDS = ("DpcInsert", "DpcStart", "DpcEnd", "DpcRemove")
+_NEEDS = ("DpcInsert", "DpcStart", "DpcEnd", "DpcRemove", "ThreadedDpcStart", *THREAD_EVENTS)
 
 DPC_1 = Clause(
     "DPC-1", "KeInsertQueueDpc queues a DPC unless it is queued, and what it queues runs", "keinsertqueuedpc", _NEEDS

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from dirql.trace.history import CONTEXT_EVENTS
 from dirql.trace.intervals import factorize, pair_records
 from dirql.trace.oracle.exclusion import overlaps
 from dirql.trace.oracle.locks import BEHIND_CPU, BY_TICKET, LOCK_EVENTS, Locks
 from dirql.trace.oracle.verdict import Clause, Finding
 
-_NEEDS = (*LOCK_EVENTS, "LockQueued")
+_NEEDS = (*LOCK_EVENTS, "LockQueued", *CONTEXT_EVENTS)
 
 QSL_1 = Clause("QSL-1", "queued spin locks are acquired in the order requested", "queued-spin-locks", _NEEDS)
 INT_11 = Clause(

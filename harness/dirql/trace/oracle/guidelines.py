@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dirql.trace.history import CONTEXT_EVENTS
 from dirql.trace.oracle.locks import LOCK_EVENTS, SHARED_EVENTS
 from dirql.trace.oracle.verdict import Budgets, Clause, Finding
 
@@ -34,21 +35,21 @@ SPIN_10 = Clause(
     "SPIN-10",
     "a spin lock is held for 25 microseconds at most",
     "preventing-errors-and-deadlocks-while-using-spin-locks",
-    (*LOCK_EVENTS, *SHARED_EVENTS),
+    (*LOCK_EVENTS, *SHARED_EVENTS, *CONTEXT_EVENTS),
     guideline=True,
 )
 DPC_16 = Clause(
     "DPC-16",
     "a DPC routine runs for 100 microseconds at most",
     "guidelines-for-writing-dpc-routines",
-    ("DpcStart", "DpcEnd"),
+    ("DpcStart", "DpcEnd", *CONTEXT_EVENTS),
     guideline=True,
 )
 INT_TIME = Clause(
     "INT-TIME",
     "a service routine runs for 25 microseconds at most",
     "writing-an-isr",
-    ("IsrEnter", "IsrExit"),
+    ("IsrEnter", "IsrExit", *CONTEXT_EVENTS),
     guideline=True,
 )
 

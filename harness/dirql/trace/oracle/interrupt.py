@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from dirql.trace.history import History
+from dirql.trace.history import CONTEXT_EVENTS, History
 from dirql.trace.oracle.guards import Guard, Guards
 from dirql.trace.oracle.verdict import Clause, Finding
 
-_NEEDS = ("IsrEnter", "IsrExit", "SyncEnter", "SyncExit", "InterruptConnect")
+_NEEDS = ("IsrEnter", "IsrExit", "SyncEnter", "SyncExit", "InterruptConnect", *CONTEXT_EVENTS)
 
 INT_1 = Clause(
     "INT-1",

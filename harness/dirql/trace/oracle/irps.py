@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dirql.trace.history import DISPATCH_LEVEL, History
+from dirql.trace.history import DISPATCH_LEVEL, THREAD_EVENTS, History
 from dirql.trace.oracle.verdict import Clause, Finding
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ IRP_3 = Clause(
     "IRP-3",
     "StartIo runs at DISPATCH_LEVEL, for one request of a device at a time",
     "iostartpacket; driver_startio",
-    ("StartIoEnter", "StartIoExit", "StartIoNext"),
+    ("StartIoEnter", "StartIoExit", "StartIoNext", *THREAD_EVENTS),
 )
 IRP_8 = Clause(
     "IRP-8",
@@ -38,7 +38,7 @@ IRP_CALL = Clause(
     "IRP-CALL",
     "an IRP that is done or freed is not used again; IRPs are called with and completed at DISPATCH_LEVEL or below",
     "iocalldriver; iocompleterequest; iofreeirp",
-    ("IrpAllocate", "IrpCall", "IrpComplete", "IrpDone", "IrpFree"),
+    ("IrpAllocate", "IrpCall", "IrpComplete", "IrpDone", "IrpFree", *THREAD_EVENTS),
 )
 SPIN_17 = Clause(
     "SPIN-17",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dirql.trace.history import DISPATCH_LEVEL, History
+from dirql.trace.history import CONTEXT_EVENTS, DISPATCH_LEVEL, History
 from dirql.trace.oracle.locks import LOCK_EVENTS, SHARED_EVENTS, UNKNOWN, Locks
 from dirql.trace.oracle.verdict import Clause, Finding
 from dirql.trace.schema import Indices
@@ -34,13 +34,13 @@ SPIN_4 = Clause(
     "SPIN-4",
     "IRQL falls to the saved level when a spin lock has been released, not before",
     "kereleasespinlock",
-    ("LockAcquired", "LockReleased", "IrqlRaise", "IrqlLower"),
+    ("LockAcquired", "LockReleased", "IrqlRaise", "IrqlLower", *CONTEXT_EVENTS),
 )
 SPIN_6 = Clause(
     "SPIN-6",
     "a spin lock is released at DISPATCH_LEVEL or above, by the lowering forms at the level of its acquisition",
     "kereleasespinlock; bug-check-0xc4",
-    ("LockAcquired", "LockReleased", "IrqlLower"),
+    ("LockAcquired", "LockReleased", "IrqlLower", *CONTEXT_EVENTS),
 )
 SPIN_13 = Clause(
     "SPIN-13",

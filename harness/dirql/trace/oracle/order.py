@@ -25,7 +25,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from dirql.trace.history import History
+from dirql.trace.history import CONTEXT_EVENTS, History
 from dirql.trace.intervals import contexts, cover, factorize
 from dirql.trace.oracle.locks import LOCK_EVENTS, Locks
 from dirql.trace.oracle.verdict import Clause, Finding
@@ -41,19 +41,19 @@ SPIN_12 = Clause(
     "SPIN-12",
     "service and synchronised routines take no executive spin lock",
     "calling-support-routines-that-use-spin-locks",
-    (*LOCK_EVENTS, "IrqlRaise", "IsrEnter", "IsrExit", "SyncEnter", "SyncExit"),
+    (*LOCK_EVENTS, "IrqlRaise", "IsrEnter", "IsrExit", "SyncEnter", "SyncExit", *CONTEXT_EVENTS),
 )
 SPIN_19 = Clause(
     "SPIN-19",
     "a lock is held at the highest IRQL at which anybody takes it",
     "introduction-to-spin-locks",
-    (*LOCK_EVENTS, "IrqlRaise"),
+    (*LOCK_EVENTS, "IrqlRaise", *CONTEXT_EVENTS),
 )
 SPIN_IRQL = Clause(
     "SPIN-IRQL",
     "who holds a lock that code of a higher IRQL takes asks for no lock that is held at a lower one",
     "introduction-to-spin-locks; preventing-errors-and-deadlocks-while-using-spin-locks",
-    (*LOCK_EVENTS, "IrqlRaise"),
+    (*LOCK_EVENTS, "IrqlRaise", *CONTEXT_EVENTS),
 )
 
 _WITNESSES = 64

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dirql.trace.history import DISPATCH_LEVEL, PASSIVE_LEVEL, History, interrupted_irql, vector_of
+from dirql.trace.history import DISPATCH_LEVEL, PASSIVE_LEVEL, THREAD_EVENTS, History, interrupted_irql, vector_of
 from dirql.trace.intervals import contexts
 from dirql.trace.oracle.verdict import Clause, Finding
 from dirql.trace.schema import Flags, Indices
 
-_NEEDS = ("DpcInsert", "DpcStart", "DpcRemove")
+_NEEDS = ("DpcInsert", "DpcStart", "ThreadedDpcStart", "DpcRemove", *THREAD_EVENTS)
 
 DPC_6 = Clause(
     "DPC-6",
@@ -33,19 +33,19 @@ DPC_7 = Clause(
     "DPC-7",
     "a DPC for the first available CPU is not left waiting by a CPU that falls below DISPATCH_LEVEL",
     "using-spin-locks--an-example",
-    (*_NEEDS, "InterruptEnter", "IpiSend"),
+    (*_NEEDS, "IpiSend"),
 )
 DPC_8 = Clause(
     "DPC-8",
     "a DPC of medium importance or above is run as soon as its CPU falls below DISPATCH_LEVEL",
     "organization-of-dpc-queues",
-    (*_NEEDS, "InterruptEnter", "IpiSend"),
+    (*_NEEDS, "IpiSend"),
 )
 DPC_15 = Clause(
     "DPC-15",
     "a threaded DPC runs at PASSIVE_LEVEL, in its CPU's order, in no interrupt, DPC or other threaded DPC",
     "introduction-to-threaded-dpcs",
-    (*_NEEDS, "ThreadedDpcStart", "ThreadedDpcEnd"),
+    (*_NEEDS, "ThreadedDpcEnd"),
 )
 
 ANY_CPU = 0xFF

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dirql.trace.history import DISPATCH_LEVEL, FIRST_APC_VECTOR, SPURIOUS_VECTOR, History, vector_of
+from dirql.trace.history import DISPATCH_LEVEL, FIRST_APC_VECTOR, SPURIOUS_VECTOR, THREAD_EVENTS, History, vector_of
 from dirql.trace.intervals import factorize, stable_groups
 from dirql.trace.oracle.guards import Guards
 from dirql.trace.oracle.interrupt import judge_level, judge_lock
@@ -18,7 +18,10 @@ from dirql.trace.oracle.verdict import Clause, Finding
 from dirql.trace.quiet import connections
 from dirql.trace.schema import Indices
 
-_NEEDS = ("SyncRequest", "SyncEnter", "SyncExit", "SyncReturn", "IsrEnter", "IsrExit", "InterruptConnect")
+_NEEDS = (
+    *("SyncRequest", "SyncEnter", "SyncExit", "SyncReturn", "IsrEnter", "IsrExit", "InterruptConnect"),
+    *("DpcStart", "DpcEnd", *THREAD_EVENTS),
+)
 
 SYN_1 = Clause(
     "SYN-1",
@@ -30,7 +33,7 @@ SYN_2 = Clause(
     "SYN-2",
     "while KeSynchronizeExecution spins, its interrupt is masked on the caller's CPU",
     "using-spin-locks--an-example",
-    (*_NEEDS, "LockWait", "LockAcquired", "InterruptEnter"),
+    (*_NEEDS, "LockWait", "LockAcquired"),
 )
 SYN_3 = Clause(
     "SYN-3",

@@ -96,7 +96,7 @@ def _judge_waits(history: History, locks: Locks, begins: Indices, finding: Findi
 def _judge_raised(history: History, begins: Indices, finding: Finding) -> None:
     """Find waits of threads whose last recorded change of IRQL was a raise to DISPATCH_LEVEL or above."""
     trace, threads = history.trace, history.threads
-    raises = trace.where("IrqlRaise")
+    raises = trace.where("IrqlRaise") if trace.recorded("IrqlRaise", "IrqlLower") else begins[:0]
     if not (((trace.arg0[raises] >> np.uint64(8)) & np.uint64(0xFF)) >= DISPATCH_LEVEL).any():
         return
     changes = trace.where("IrqlRaise", "IrqlLower")
