@@ -14,6 +14,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from dirql.errors import UsageError
 from dirql.report.html.charts import Charts, flow_json, histograms
 from dirql.report.html.context import page_context, page_data
 from dirql.report.html.facts import run_facts
@@ -21,7 +22,7 @@ from dirql.report.html.sources import Sources
 from dirql.report.html.timeline import choose_stretch
 from dirql.report.html.violations import shown_violations
 from dirql.report.tables import duration
-from dirql.trace.folder import load
+from dirql.trace.folder import load, trace_folder
 from dirql.trace.history import History
 from dirql.trace.oracle import judge
 from dirql.trace.part import Part
@@ -75,6 +76,10 @@ def report_page(
     run: Path, *, sources: Sequence[Path] = (), since: float | None = None, until: float | None = None
 ) -> str:
     """Return the report of a run as the text of an HTML file; see `write_report`."""
+    if not trace_folder(run).is_dir():
+        parts = sorted(each.name for each in run.iterdir() if trace_folder(each).is_dir())
+        if parts:
+            raise UsageError(f"{run} holds no trace itself; these of its folders do: {', '.join(parts)}")
     trace = load(run)
     history = History(trace)
     verdict = judge(trace, history=history)

@@ -242,6 +242,10 @@ def test_the_command_writes_the_file(tmp_path: Path) -> None:
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no trace"):
         report_page(tmp_path)
+    for name in ("mt-2", "icount-1", "other"):
+        (tmp_path / name / ("trace" if "-" in name else "")).mkdir(parents=True)
+    with pytest.raises(UsageError, match="these of its folders do: icount-1, mt-2"):
+        report_page(tmp_path)
     with pytest.raises(UsageError, match="no time"):
         CliRunner().invoke(report, [str(tmp_path), "--from", "soon"], standalone_mode=False, catch_exceptions=False)
 
