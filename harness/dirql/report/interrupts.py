@@ -200,6 +200,8 @@ def draw_routing(result: RoutingResult, folder: Path) -> None:
 
 def _draw_times(axis: Axes, labels: Sequence[str], times: Sequence[Percentiles]) -> None:
     """Draw median, p90 and p99 side by side, on a scale of powers of ten."""
+    from matplotlib.ticker import LogLocator
+
     width = _WIDTH / 3
     for at, name in enumerate(("median", "p90", "p99")):
         places = [x + (at - 1) * width for x in range(len(labels))]
@@ -207,10 +209,11 @@ def _draw_times(axis: Axes, labels: Sequence[str], times: Sequence[Percentiles])
         axis.bar(places, values, width, color=("#0b3c5d", "#328cc1", "#a9d5f0")[at], label=name)
     axis.set_yscale("log")
     axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
     axis.yaxis.set_minor_formatter("{x:g}")
     axis.tick_params(axis="y", which="minor", labelsize=7)
     axis.set_xticks(range(len(labels)), labels, fontsize=8)
-    axis.legend(frameon=False)
+    axis.legend(frameon=False, ncols=3, loc="lower right", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.0)
 
 
 def _times(times: Percentiles) -> list[str]:

@@ -11,12 +11,15 @@ from dirql.report.tables import duration, experiment_table
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from matplotlib.axes import Axes
     from rich.table import Table
 
     from dirql.experiments.lock_scaling import LockPoint, LockScalingResult
 
 PICTURE = "lock-scaling"
 _HANDOFFS = 16
+_ROOM = 1.5
+"""What is above the highest mark on a scale of powers of ten."""
 
 
 def lock_table(result: LockScalingResult) -> Table:
@@ -93,8 +96,30 @@ def draw_lock_scaling(result: LockScalingResult, folder: Path) -> None:
     axes[2].set_ylim(0, 1.05)
     if not icount:
         axes[0].set_yscale("log")
-        axes[1].set_yscale("symlog", linthresh=1)
-        axes[3].set_yscale("symlog", linthresh=0.01)
-    axes[3].set_ylim(bottom=0)
+        for axis, least in ((axes[0], None), (axes[1], 1), (axes[3], 0.01)):
+            _plain_numbers(axis, least)
+    for axis in (axes[1], axes[3]):
+        axis.set_ylim(0, axis.get_ylim()[1])
     axes[0].legend(frameon=False)
     save(figure, folder, PICTURE)
+
+
+def _plain_numbers(axis: Axes, linear: float | None) -> None:
+    """Label a scale of powers of ten with plain numbers: 1, 2, 5, 10.
+
+    Args:
+        axis: the axes.
+        linear: the scale is linear up to this value, and powers of ten begin above; None: they are there already.
+    """
+    from matplotlib.ticker import LogLocator
+
+    if linear is not None:
+        if axis.get_ylim()[1] <= 2 * linear:
+            return  # a linear scale shows it better
+        axis.set_yscale("symlog", linthresh=linear)
+        axis.set_ylim(top=axis.get_ylim()[1] * _ROOM)
+    else:
+        axis.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+        axis.yaxis.set_minor_formatter("{x:g}")
+        axis.tick_params(axis="y", which="minor", labelsize=7)
+    axis.yaxis.set_major_formatter("{x:g}")

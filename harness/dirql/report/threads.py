@@ -129,12 +129,19 @@ def draw_deferral(result: DeferralResult, folder: Path) -> None:
     axis.barh(places, medians, _LANE, color=colours, xerr=([0.0] * len(most), most), capsize=3)
     for place, median in zip(places, medians, strict=True):
         axis.annotate(_number(median), (median, place), xytext=(4, 6), textcoords="offset points", fontsize=9)
+    least = min((median for median in medians if median), default=1.0)
+    if max(median + more for median, more in zip(medians, most, strict=True)) > _FAR * least:
+        axis.set_xscale("log")
+        axis.set_xlim(left=least / 2)
+        axis.xaxis.set_major_formatter("{x:g}")
     axis.set_yticks(places, [row.kind for row in result.rows])
     axis.invert_yaxis()
     axis.set_xlabel(f"{result.unit} from the call to the routine's first instruction: median, and whisker to p99")
     save(figure, folder, "dpc-vs-workitem")
 
 
+_FAR = 40
+"""So many times the least median, and a scale of powers of ten shows all of it."""
 _FIELDS = ("minimum", "median", "p90", "p99", "maximum")
 
 

@@ -59,7 +59,8 @@ NAMES = {
 WRONG = "#c1121f"
 INK = "#333333"
 MAXIMUM_CPUS = 16
-_LEGEND = 16
+_LEGEND = 10
+"""Entries that fit in a line below the picture."""
 _HEIGHTS = np.interp(np.arange(16), [0, 1, 2, 3, 12, 13, 14, 15], [0.14, 0.22, 0.36, 0.5, 0.76, 0.86, 0.92, 1.0])
 _TICKS = {0: "PASSIVE", 2: "DISPATCH", 8: "DIRQL", 14: "IPI"}
 
@@ -92,11 +93,11 @@ def draw_timeline(
     trace = history.trace
     begin, end = window or choose_window(history, verdict)
     cpus = min(trace.cpus, MAXIMUM_CPUS)
-    figure = Figure(figsize=(14, 1.5 + 1.35 * max(cpus, 1)), dpi=110, layout=None)
+    figure = Figure(figsize=(14, 1.7 + 1.35 * max(cpus, 1)), dpi=110, layout=None)
     FigureCanvasAgg(figure)
     lanes: list[Axes] = list(figure.subplots(max(cpus, 1), 1, sharex=True, squeeze=False)[:, 0])
     height = figure.get_figheight()
-    figure.subplots_adjust(left=0.1, right=0.985, top=1 - 0.7 / height, bottom=0.8 / height, hspace=0.16)
+    figure.subplots_adjust(left=0.1, right=0.985, top=1 - 0.7 / height, bottom=1.0 / height, hspace=0.16)
     scale = 1000.0 * trace.meta.clock.ticks_per_ns
     slices = cpu_slices(history)
     for cpu in range(cpus):
@@ -109,7 +110,8 @@ def draw_timeline(
         color=INK,
     )
     lanes[-1].set_xlim(0, (end - begin) / scale)
-    _draw_legend(figure, [kind for kind in Kind if kind < Kind.DISPATCH_ROUTINE or (slices.kind == kind).any()])
+    seen = (slices.end >= begin) & (slices.begin <= end) & (slices.cpu < cpus)
+    _draw_legend(figure, [kind for kind in Kind if (slices.kind[seen] == kind).any()])
     what = "virtual time" if trace.meta.mode == "icount" else "real time"
     shown = f"the first {cpus} of {trace.cpus} CPUs" if cpus < trace.cpus else f"{trace.cpus} CPUs"
     heading = f"{shown}, {trace.meta.mode} ({what})"
@@ -260,7 +262,7 @@ def _draw_legend(figure: Figure, shown: Sequence[Kind]) -> None:
     figure.legend(
         handles=handles,
         loc="lower center",
-        ncols=len(handles) if len(handles) < _LEGEND else (len(handles) + 1) // 2,
+        ncols=len(handles) if len(handles) <= _LEGEND else (len(handles) + 1) // 2,
         frameon=False,
         fontsize=8,
         handlelength=1.2,
