@@ -31,6 +31,7 @@ BENCHMARKS: dict[str, tuple[str, Callable[[Effort], int]]] = {
     "rate": ("bench.interrupts:rate_rows", lambda effort: effort.storms),
     "trace": ("bench.trace_cost:trace_rows", lambda _: 1),
     "trace-store": ("bench.trace_store:store_rows", lambda _: 21),
+    "oracle": ("bench.oracle:oracle_rows", lambda _: 10),
     "report": ("bench.report:report_rows", lambda _: 4),
     "trace-rate": ("bench.trace_rate:rate_rows", lambda _: 5),
     "trace-slowdown": ("bench.trace_rate:slowdown_rows", lambda _: 10),
