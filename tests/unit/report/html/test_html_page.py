@@ -258,6 +258,7 @@ def test_a_run_that_tells_nothing_else_has_a_report(tmp_path: Path) -> None:
     text = report_page(tmp_path)
     assert "Unknown: the trace does not tell" in text
     assert "No spin lock was taken" in text
+    assert "No CPU has two records" in text
     assert "{{" not in re.sub(r"<(script|style)[^>]*>.*?</\1>", "", text, flags=re.DOTALL)
 
 
