@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 RELEASING = (
     *("LockReleased", "IsrExit", "SyncExit", "DpcInsert", "DpcEnd", "IpiSend", "InterruptExit", "IrqlLower"),
-    *("Signal", "ThreadReady"),
+    "ThreadReady",
 )
 """Events that let another CPU go on: they come first among records of one time."""
 ACQUIRING = ("LockAcquired", "IsrEnter", "SyncEnter", "DpcStart", "InterruptEnter", "IdleExit", "ThreadSwitch")
