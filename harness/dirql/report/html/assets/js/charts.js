@@ -29,7 +29,7 @@
     if (irql <= 2) {
       return levels[irql];
     }
-    return irql >= 13 ? levels[irql - 6] : levels[3 + (irql % 4)];
+    return irql >= 13 ? levels[irql - 6] : echarts.color.lerp((irql - 3) / 9, levels.slice(3, 7)); // devices by their level
   }
 
   const ruler = (value, name, palette, more) => ({
