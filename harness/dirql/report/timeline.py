@@ -59,6 +59,8 @@ NAMES = {
 WRONG = "#c1121f"
 INK = "#333333"
 MAXIMUM_CPUS = 16
+_LONGEST = 170
+"""Characters of a violation's text that fit in a line."""
 _LEGEND = 10
 """Entries that fit in a line below the picture."""
 _HEIGHTS = np.interp(np.arange(16), [0, 1, 2, 3, 12, 13, 14, 15], [0.14, 0.22, 0.36, 0.5, 0.76, 0.86, 0.92, 1.0])
@@ -120,6 +122,7 @@ def draw_timeline(
     wrong = _shown_violations(history, verdict, (begin, end)) if verdict is not None else []
     if wrong:
         text = f"{wrong[0].clause}: {wrong[0].text}"
+        text = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
         figure.text(0.1, 1 - 0.52 / height, text, fontsize=9.5, color=WRONG)
     save(figure, path.parent, path.stem)
     return begin, end

@@ -36,7 +36,7 @@ _STATES = {"recording": "green", "ended": "yellow", "gone": "bold red"}
 _ALWAYS = 11
 """Lines beside the rows: heading, a note, names of columns, legend, verdict, how many more there are, keys."""
 _FRAME = 3
-_TEXT = 20
+_TEXT = 24
 _BAR = 40
 
 
@@ -174,8 +174,7 @@ def _what(cpu: CpuNow) -> Text:
 
     if cpu.irql < 0:
         return Text("nothing known", style="dim")
-    words = f"{cpu.kind.replace('_', ' ')} {cpu.what}" if cpu.kind not in ("idle", "thread") else cpu.what or cpu.kind
-    text = Text(words[:_TEXT], style=COLOURS[Kind[cpu.kind.upper()]])
+    text = Text(f"{_letter(cpu.kind)} {cpu.what or cpu.kind}"[:_TEXT], style=_style(cpu.kind))
     if cpu.spinning:
         text.append(" spins", style="bold red")
     return text

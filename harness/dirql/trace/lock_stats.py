@@ -11,6 +11,7 @@ import numpy as np
 from dirql.trace.flows import Flow, count_flows
 from dirql.trace.intervals import stable_groups
 from dirql.trace.names import lock_names
+from dirql.trace.oracle.locks import Locks
 from dirql.trace.part import Part
 from dirql.trace.percentiles import Percentiles
 
@@ -59,7 +60,7 @@ class LockStats:
         hold: from the acquisition to the release, of owners.
         shared_wait: the same of readers.
         shared_hold: the same of readers.
-        bypasses: how often one that began to ask later entered before a waiter, by the order of the records.
+        bypasses: how often one entered before a waiter that, as the record before its own proves, began to ask later.
         most_bypassed: most times that one waiter was overtaken, whether it entered in the end or still waits.
         waiting: how many still wait where the trace ends.
         owners: acquisitions by one owner, by CPU.
@@ -106,9 +107,9 @@ def lock_statistics(history: History, part: Part | None = None) -> tuple[LockSta
         *(_spans(locks, history, part, spans) for spans in (history.holds, history.shared_holds)),
         _groups(locks, trace.arg0[history.waits.running], history.waits.running),
     ]
-    names, kinds = lock_names(trace), _kinds(history)
+    names, kinds, begun = lock_names(trace), _kinds(history), Locks(history).begun
     found = [
-        _of(history, part, int(lock), names.get(int(lock), ""), kinds.get(int(lock), "spin"), *mine)
+        _of(history, part, begun, int(lock), names.get(int(lock), ""), kinds.get(int(lock), "spin"), *mine)
         for lock, mine in zip(locks, zip(*columns, strict=True), strict=True)
     ]
     return tuple(sorted(found, key=lambda each: (-each.contended - each.shared_contended, -each.acquisitions)))
@@ -117,6 +118,7 @@ def lock_statistics(history: History, part: Part | None = None) -> tuple[LockSta
 def _of(
     history: History,
     part: Part,
+    asked: Indices,
     lock: int,
     name: str,
     kind: str,
@@ -135,7 +137,9 @@ def _of(
         for span, mine in zip(spans, (waits, shared_waits, holds, shared_holds), strict=True)
     ]
     still = waiting[part.holds(waiting)]
-    overtaken = _overtaken(history, acquired, history.waits.start[waits], history.waits.end[waits], still)
+    every = history.trace.where("LockAcquired")
+    begun = asked[np.searchsorted(every, acquired)]
+    overtaken = _overtaken(history, acquired, begun, history.waits.start[waits], history.waits.end[waits], still)
     owner = trace.cpu[acquired]
     return LockStats(
         lock=lock,
@@ -175,12 +179,15 @@ def _callers(history: History, acquired: Indices, waited: Indices, holds: Indice
     )
 
 
-def _overtaken(history: History, acquired: Indices, wait: Indices, entered: Indices, waiting: Indices) -> Indices:
-    """Count for each waiter the owners of other CPUs that began to ask after it and entered before it.
+def _overtaken(
+    history: History, acquired: Indices, begun: Indices, wait: Indices, entered: Indices, waiting: Indices
+) -> Indices:
+    """Count for each waiter the owners of other CPUs that certainly began to ask after it and entered before it.
 
     Args:
         history: the trace's intervals.
         acquired: all acquisitions of the lock, in order.
+        begun: for each the last record in its context before it was asked for; -1 where none.
         wait: begins of waits that ended.
         entered: the acquisition that ended each.
         waiting: begins of waits that last.
@@ -188,21 +195,12 @@ def _overtaken(history: History, acquired: Indices, wait: Indices, entered: Indi
     trace = history.trace
     since = np.concatenate([wait, waiting])
     until = np.concatenate([entered, np.full(len(waiting), len(trace), dtype=np.int64)])
-    if not len(since):
-        return since
-    asked = acquired.copy()
-    place = np.searchsorted(acquired, entered)
-    known = place < len(acquired)
-    known[known] &= acquired[place[known]] == entered[known]
-    asked[place[known]] = wait[known]
-    count = np.zeros(len(since), dtype=np.int64)
-    for cpu in range(trace.cpus):
-        mine = trace.cpu[acquired] == cpu
-        if mine.any():
-            # Of one CPU, asking and entering come in the same order.
-            between = np.searchsorted(acquired[mine], until) - np.searchsorted(asked[mine], since, side="right")
-            count += np.where(trace.cpu[since] == cpu, 0, np.maximum(between, 0))
-    return count
+    first, last = np.searchsorted(acquired, since), np.searchsorted(acquired, until)
+    between = last - first  # of each wait at most all other CPUs' owners in its time
+    which = np.repeat(np.arange(len(since)), between)
+    owner = np.arange(len(which)) - np.repeat(np.cumsum(between) - between, between) + np.repeat(first, between)
+    overtook = (begun[owner] > since[which]) & (trace.cpu[acquired[owner]] != trace.cpu[since[which]])
+    return np.bincount(which[overtook], minlength=len(since))
 
 
 def _kinds(history: History) -> dict[int, str]:

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
+from itertools import pairwise
 
-import numpy as np
 import pytest
 
 from dirql.trace.flows import Flow, matrix
@@ -33,7 +34,9 @@ def contended() -> list[Row]:
     """CPU 0 holds; 1 and then 2 wait; 2 enters first, then 0 again without waiting, then 1."""
     return [
         Row(0, 0, "LockAcquired", 2, LOCK, ONE),
+        Row(8, 1, "Mark", 2),
         Row(10, 1, "LockWait", 2, LOCK, TWO),
+        Row(15, 2, "Mark", 2),
         Row(20, 2, "LockWait", 2, LOCK, TWO),
         Row(100, 0, "LockReleased", 2, LOCK, ONE),
         Row(110, 2, "LockAcquired", 2, LOCK, TWO),
@@ -64,9 +67,25 @@ def test_lock_statistics() -> None:
 
 
 def test_a_waiter_that_never_enters_is_overtaken_too() -> None:
-    lock = statistics(History(build(contended()[:8], 3))).locks[0]
+    lock = statistics(History(build(contended()[:10], 3))).locks[0]
     assert (lock.acquisitions, lock.contended, lock.waiting) == (3, 2, 1)
     assert (lock.bypasses, lock.most_bypassed) == (2, 2)
+
+
+def test_who_may_have_asked_first_does_not_bypass() -> None:
+    """CPU 2 does not wait: its last record before says that it may have asked before CPU 1 did."""
+    rows = [
+        Row(0, 0, "LockAcquired", 2, LOCK, ONE),
+        Row(5, 2, "Mark", 2),
+        Row(10, 1, "LockWait", 2, LOCK, TWO),
+        Row(100, 0, "LockReleased", 2, LOCK, ONE),
+        Row(110, 2, "LockAcquired", 2, LOCK, TWO),
+        Row(150, 2, "LockReleased", 2, LOCK, TWO),
+        Row(210, 1, "LockAcquired", 2, LOCK, TWO),
+    ]
+    assert statistics(History(build(rows, 3))).locks[0].bypasses == 0
+    rows[1] = rows[1].but(time=15)
+    assert statistics(History(build(sorted(rows, key=lambda row: row.time), 3))).locks[0].bypasses == 1
 
 
 def test_kinds_of_locks() -> None:
@@ -84,26 +103,50 @@ def test_kinds_of_locks() -> None:
     assert (kinds[OTHER].shared, kinds[OTHER].shared_hold.total, kinds[OTHER].acquisitions) == (1, 5.0, 0)
 
 
-def test_bypasses_of_a_long_trace(busy: History, numbers: TraceStats) -> None:
-    """Against a walk through the records, one by one."""
+def fight(seed: int, steps: int, cpus: int) -> tuple[list[Row], Counter[int]]:
+    """CPUs fight for a lock that whoever comes next may have; counts how often each was overtaken in a wait."""
+    rng = random.Random(seed)
+    rows: list[Row] = []
+    asked: dict[int, int] = {}
+    waits: dict[int, int] = {}
+    holder = -1
+    overtaken: Counter[int] = Counter()
+    for time in range(0, steps * 10, 10):
+        cpu = rng.randrange(cpus)
+        if cpu == holder:
+            rows.append(Row(time, cpu, "LockReleased", 2, LOCK, ONE))
+            holder = -1
+        elif cpu not in asked:
+            rows.append(Row(time, cpu, "Mark", 2))
+            asked[cpu] = time
+        elif holder < 0:
+            rows.append(Row(time, cpu, "LockAcquired", 2, LOCK, ONE))
+            holder, since = cpu, asked.pop(cpu)
+            waits.pop(cpu, None)
+            overtaken.update(other for other, begin in waits.items() if begin < since)
+        elif cpu not in waits:
+            rows.append(Row(time, cpu, "LockWait", 2, LOCK, ONE))
+            waits[cpu] = time
+    return rows, overtaken
+
+
+def test_bypasses_are_counted_as_they_happen() -> None:
+    rows, overtaken = fight(seed=2, steps=3000, cpus=4)
+    (lock,) = statistics(History(build(rows, 4))).locks
+    assert lock.bypasses == sum(overtaken.values()) > 100
+    assert lock.most_bypassed > 3
+    taken = [row.cpu for row in rows if row.event == "LockAcquired"]
+    assert lock.owners == tuple(taken.count(cpu) for cpu in range(4))
+    pairs = Counter(pairwise(taken))
+    assert {(flow.source, flow.target): flow.count for flow in lock.handoffs} == dict(pairs)
+
+
+def test_owners_of_a_long_trace(busy: History, numbers: TraceStats) -> None:
     trace = busy.trace
-    waiting: dict[int, dict[int, int]] = {}
-    bypasses: Counter[int] = Counter()
-    owners: Counter[tuple[int, int]] = Counter()
-    for index in trace.where("LockWait", "LockAcquired").tolist():
-        lock, cpu = int(trace.arg0[index]), int(trace.cpu[index])
-        queue = waiting.setdefault(lock, {})
-        if trace.are(np.array([index]), "LockWait")[0]:
-            queue[cpu] = index
-            continue
-        asked = queue.pop(cpu, index)
-        bypasses[lock] += sum(since < asked for since in queue.values())
-        owners[lock, cpu] += 1
-    found = {lock.lock: lock for lock in numbers.locks}
-    assert {lock: each.bypasses for lock, each in found.items() if each.bypasses} == dict(+bypasses)
-    assert sum(bypasses.values()) > 3
-    for lock, each in found.items():
-        assert each.owners == tuple(owners[lock, cpu] for cpu in range(trace.cpus))
+    index = trace.where("LockAcquired")
+    owners = Counter(zip(trace.arg0[index].tolist(), trace.cpu[index].tolist(), strict=True))
+    for each in numbers.locks:
+        assert each.owners == tuple(owners[each.lock, cpu] for cpu in range(trace.cpus))
         assert sum(flow.count for flow in each.handoffs) == max(each.acquisitions - 1, 0)
 
 
