@@ -20,7 +20,7 @@ from dirql.trace.quiet import connections
 
 _NEEDS = ("IsrEnter", "IsrExit", "UnexpectedInterrupt")
 
-INT_ACCOUNT = Clause("INT-ACCOUNT", "every interrupt raised is accounted for", "writing-an-isr", _NEEDS)
+INT_ACCOUNT = Clause("INT-ACCOUNT", "every interrupt raised is accounted for", "writing-an-isr", _NEEDS, alone=True)
 
 
 @dataclass(frozen=True)

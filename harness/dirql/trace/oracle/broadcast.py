@@ -22,6 +22,7 @@ IPI_1 = Clause(
     "KeIpiGenericCall runs its routine on all CPUs at IPI_LEVEL once all have come, and waits for all",
     "keipigenericcall",
     ("IpiCallEnter", "IpiCallExit", *THREAD_EVENTS),
+    alone=True,
 )
 
 

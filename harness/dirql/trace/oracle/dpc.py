@@ -35,6 +35,7 @@ DPC_4 = Clause(
     "a DPC runs at DISPATCH_LEVEL on the CPU that it is queued to",
     "introduction-to-dpcs; using-spin-locks--an-example",
     _NEEDS,
+    alone=True,
 )
 DPC_5 = Clause(
     "DPC-5",

@@ -27,6 +27,7 @@ IRP_3 = Clause(
     "StartIo runs at DISPATCH_LEVEL, for one request of a device at a time",
     "iostartpacket; driver_startio",
     ("StartIoEnter", "StartIoExit", "StartIoNext", *THREAD_EVENTS),
+    alone=True,
 )
 IRP_8 = Clause(
     "IRP-8",
@@ -39,6 +40,7 @@ IRP_CALL = Clause(
     "an IRP that is done or freed is not used again; IRPs are called with and completed at DISPATCH_LEVEL or below",
     "iocalldriver; iocompleterequest; iofreeirp",
     ("IrpAllocate", "IrpCall", "IrpComplete", "IrpDone", "IrpFree", *THREAD_EVENTS),
+    alone=True,
 )
 SPIN_17 = Clause(
     "SPIN-17",

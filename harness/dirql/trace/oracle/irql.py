@@ -17,13 +17,14 @@ from dirql.trace.schema import Indices
 _NEEDS = ("InterruptEnter", "InterruptExit")
 
 IRQL_2 = Clause(
-    "IRQL-2", "at IRQL n, interrupts of IRQL n and below are masked", "managing-hardware-priorities", _NEEDS
+    "IRQL-2", "at IRQL n, interrupts of IRQL n and below are masked", "managing-hardware-priorities", _NEEDS, alone=True
 )
 IRQL_6 = Clause(
     "IRQL-6",
     "an interrupt raises IRQL to its own and restores the interrupted one",
     "always-preemptible-and-always-interruptible",
     _NEEDS,
+    alone=True,
 )
 
 

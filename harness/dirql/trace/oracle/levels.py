@@ -17,18 +17,22 @@ from dirql.trace.schema import Indices
 
 _BOTH = (*LOCK_EVENTS, *SHARED_EVENTS)
 
-IRQL_3 = Clause("IRQL-3", "KeRaiseIrql never goes to a lower IRQL", "keraiseirql; bug-check-0xc4", ("IrqlRaise",))
+IRQL_3 = Clause(
+    "IRQL-3", "KeRaiseIrql never goes to a lower IRQL", "keraiseirql; bug-check-0xc4", ("IrqlRaise",), alone=True
+)
 IRQL_4 = Clause(
     "IRQL-4",
     "KeLowerIrql never goes to a higher IRQL, nor below DISPATCH_LEVEL inside a DPC",
     "kelowerirql; bug-check-0xc4",
     ("IrqlLower", "DpcStart", "DpcEnd"),
+    alone=True,
 )
 SPIN_3 = Clause(
     "SPIN-3",
     "a spin lock is waited for and acquired at DISPATCH_LEVEL or above",
     "keacquirespinlock; introduction-to-spin-locks",
     ("LockWait", "LockAcquired"),
+    alone=True,
 )
 SPIN_4 = Clause(
     "SPIN-4",
@@ -41,6 +45,7 @@ SPIN_6 = Clause(
     "a spin lock is released at DISPATCH_LEVEL or above, by the lowering forms at the level of its acquisition",
     "kereleasespinlock; bug-check-0xc4",
     ("LockAcquired", "LockReleased", "IrqlLower", *CONTEXT_EVENTS),
+    alone=True,
 )
 SPIN_13 = Clause(
     "SPIN-13",
@@ -53,12 +58,14 @@ QSL_3 = Clause(
     "a queued spin lock is waited for, acquired and released at DISPATCH_LEVEL or above",
     "queued-spin-locks",
     (*LOCK_EVENTS, "LockQueued"),
+    alone=True,
 )
 RW_5 = Clause(
     "RW-5",
     "a reader/writer spin lock is waited for, acquired and released at DISPATCH_LEVEL or above",
     "reader-writer-spin-locks",
     _BOTH,
+    alone=True,
 )
 
 _VERBS = {

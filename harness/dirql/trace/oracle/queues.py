@@ -46,6 +46,7 @@ DPC_15 = Clause(
     "a threaded DPC runs at PASSIVE_LEVEL, in its CPU's order, in no interrupt, DPC or other threaded DPC",
     "introduction-to-threaded-dpcs",
     (*_NEEDS, "ThreadedDpcEnd"),
+    alone=True,
 )
 
 ANY_CPU = 0xFF

@@ -32,6 +32,7 @@ IRQL_9 = Clause(
     "no thread switch on a CPU at DISPATCH_LEVEL or above but the dispatcher's own",
     "managing-hardware-priorities",
     ("ThreadSwitch", "LockAcquired", "LockReleased", "InterruptEnter", "InterruptExit"),
+    alone=True,
 )
 THR_1 = Clause(
     "THR-1",

@@ -34,6 +34,7 @@ SYN_2 = Clause(
     "while KeSynchronizeExecution spins, its interrupt is masked on the caller's CPU",
     "using-spin-locks--an-example",
     (*_NEEDS, "LockWait", "LockAcquired"),
+    alone=True,
 )
 SYN_3 = Clause(
     "SYN-3",

@@ -58,6 +58,7 @@ class Clause:
         page: the page or document that states it.
         needs: events without which it cannot be judged.
         guideline: the documentation recommends it: broken, it is a warning.
+        alone: there are violations that one record proves, whatever else may be missing from the trace.
     """
 
     id: str
@@ -65,6 +66,7 @@ class Clause:
     page: str
     needs: tuple[str, ...] = ()
     guideline: bool = False
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -234,7 +236,13 @@ class Finding:
         *,
         certain: bool = False,
     ) -> None:
-        """Count a violation, and keep it if it is among the first."""
+        """Count a violation, and keep it if it is among the first.
+
+        Raises:
+            ValueError: it is called certain, and its clause is not one of which a record alone proves anything.
+        """
+        if certain and not self.clause.alone:
+            raise ValueError(f"{self.clause.id} is not known to be broken by what a record says alone")
         self.count += 1
         self.certain += certain
         shown = tuple(int(record) for record in records)

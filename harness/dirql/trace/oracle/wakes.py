@@ -36,6 +36,7 @@ WAIT_1 = Clause(
     "a wait that gives the CPU away begins below DISPATCH_LEVEL",
     "kewaitforsingleobject; bug-check-0xc4; bug-check-0xb8",
     ("WaitBegin", "InterruptEnter", "InterruptExit", "DpcStart", "DpcEnd", "LockAcquired", "LockReleased"),
+    alone=True,
 )
 
 
