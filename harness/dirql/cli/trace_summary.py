@@ -19,8 +19,16 @@ from dirql.cli.window import window_from, window_options
 @click.option(
     "--violations", type=click.IntRange(0), default=10, show_default=True, help="Describe as many of them at most."
 )
+@click.option("--strict-budgets", is_flag=True, help="A lock, DPC or ISR over its budget is a violation, no warning.")
 @click.option("--export", "wanted", is_flag=True, help="Write the picture, the Perfetto and the Parquet file anew.")
-def summary(run: Path, as_json: bool, violations: int, wanted: bool, **filters: Any) -> int:  # noqa: ANN401 (the options)
+def summary(
+    run: Path,
+    as_json: bool,
+    violations: int,
+    strict_budgets: bool,
+    wanted: bool,
+    **filters: Any,  # noqa: ANN401 (the options)
+) -> int:
     """Open the folder of a run again: judge its trace and print its tables.
 
     CPUs, interrupts, DPCs, locks, threads, IRPs, latencies, the verdict, and violations with their lines of source.
@@ -35,7 +43,7 @@ def summary(run: Path, as_json: bool, violations: int, wanted: bool, **filters: 
     from dirql.trace.events import EVENT_CLASSES, events_of
     from dirql.trace.folder import load
     from dirql.trace.history import History
-    from dirql.trace.oracle import Status, judge
+    from dirql.trace.oracle import Budgets, Status, judge
     from dirql.trace.part import Part
     from dirql.trace.stats import statistics
 
@@ -49,7 +57,7 @@ def summary(run: Path, as_json: bool, violations: int, wanted: bool, **filters: 
     trace = load(run)
     history = History(trace)
     part = Part.within(trace, window)
-    verdict = judge(trace, history=history)
+    verdict = judge(trace, history=history, budgets=Budgets(strict=strict_budgets))
     stats = statistics(history, part)
     if as_json:
         click.echo(json.dumps({"run": str(run)} | summary_json(trace, stats, verdict, part, **named)))

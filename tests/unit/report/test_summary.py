@@ -75,6 +75,14 @@ def test_violations_have_their_lines_of_source(faulty: Path) -> None:
     assert any(line.startswith("record ") and "IsrEnter" in line for line in lines)
 
 
+def test_budgets_fail_a_run_only_if_they_are_strict(tmp_path: Path) -> None:
+    run = keep(tmp_path, MUTANTS["lock_held_too_long"].apply(GOOD, random.Random(1)))
+    told, status = summary(run)
+    assert status == 0
+    assert "the guideline is 25 us" in told.output
+    assert summary(run, "--strict-budgets")[1] == 1
+
+
 def test_only_what_is_asked_for(good: Path) -> None:
     done, _ = summary(good, "--class", "locks")
     assert "Spin locks" in done.output
