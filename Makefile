@@ -53,7 +53,7 @@ soak-model: build venv ## random operations on the guest and in a plain model (E
 soak-oracle: export DIRQL_SOAK_ORACLE = $(or $(EXAMPLES),10000)
 soak-oracle: SEED ?= $(shell date +%s)
 soak-oracle: venv ## correct runs generated and judged: no false alarm (EXAMPLES=n SEED=s)
-	@echo "soak-oracle: $(DIRQL_SOAK_ORACLE) interleavings, and a quarter as many of each kind of partial trace, SEED=$(SEED)"
+	@echo "soak-oracle: $(DIRQL_SOAK_ORACLE) interleavings, and a tenth as many of each kind of partial trace, SEED=$(SEED)"
 	$(Q)$(PYTHON) -m pytest -q tests/unit/trace/test_oracle_good.py tests/unit/trace/test_oracle_partial.py --hypothesis-seed=$(SEED)
 
 .PHONY: bench soak soak-irps soak-loads soak-trace qemu qemu-gdb doctor

@@ -35,7 +35,7 @@ def test_correct_runs_break_nothing(seed: int, cpus: int, windows: bool, ties: b
     assert [clause for clause in judge(run.trace()).clauses if clause.status is Status.VIOLATED] == []
 
 
-@settings(max_examples=examples(40, 4), deadline=None)
+@settings(max_examples=examples(40, 10), deadline=None)
 @given(seed=st.integers(0, 1 << 32), skew=st.integers(0, 40), at=st.floats(0.1, 1.0))
 def test_skewed_clocks_within_the_allowance_break_nothing(seed: int, skew: int, at: float) -> None:
     """CPU n's clock is n * skew ticks ahead, and the trace ends anywhere."""
@@ -72,7 +72,7 @@ def test_incomplete_trace_is_never_ok(meta: dict[str, object]) -> None:
     assert all(clause.reason for clause in verdict.clauses)
 
 
-@settings(max_examples=examples(30, 4), deadline=None)
+@settings(max_examples=examples(30, 10), deadline=None)
 @given(seed=st.integers(0, 1 << 32), data=st.data())
 def test_lost_records_raise_no_alarm(seed: int, data: st.DataObject) -> None:
     run = simulate(seed, 3, 400)
@@ -82,7 +82,7 @@ def test_lost_records_raise_no_alarm(seed: int, data: st.DataObject) -> None:
     assert {clause.status for clause in verdict.clauses} == {Status.UNKNOWN}
 
 
-@settings(max_examples=examples(30, 4), deadline=None)
+@settings(max_examples=examples(30, 10), deadline=None)
 @given(seed=st.integers(0, 1 << 32), share=st.floats(0.05, 0.95))
 def test_cut_runs_raise_no_alarm(seed: int, share: float) -> None:
     run = simulate(seed, 3, 400)

@@ -25,7 +25,7 @@ LATE = [
 ]
 
 
-@settings(max_examples=examples(16, 4), deadline=None)
+@settings(max_examples=examples(16, 10), deadline=None)
 @given(seed=SEEDS, data=st.data())
 def test_last_records_raise_no_alarm(seed: int, data: st.DataObject) -> None:
     """Each CPU's beginning is missing, as far as its own ring had to let it go."""
@@ -39,7 +39,7 @@ def test_last_records_raise_no_alarm(seed: int, data: st.DataObject) -> None:
     assert {clause.status for clause in verdict.clauses} <= wanted
 
 
-@settings(max_examples=examples(16, 4), deadline=None)
+@settings(max_examples=examples(16, 10), deadline=None)
 @given(seed=SEEDS, data=st.data())
 def test_events_that_are_off_raise_no_alarm(seed: int, data: st.DataObject) -> None:
     """Of a whole trace without some events, what does not need them is judged as ever, and the rest is unknown."""
@@ -56,7 +56,7 @@ def test_events_that_are_off_raise_no_alarm(seed: int, data: st.DataObject) -> N
         assert clause.status is Status.UNKNOWN or not off.intersection(clause.clause.needs)
 
 
-@settings(max_examples=examples(12, 4), deadline=None)
+@settings(max_examples=examples(12, 10), deadline=None)
 @given(seed=SEEDS, data=st.data())
 def test_lost_stretches_raise_no_alarm(seed: int, data: st.DataObject) -> None:
     """Rings that were full for a while, each at its own time; and the machine ended under the trace."""
