@@ -57,6 +57,7 @@ class Lanes:
         marked: records to count in a line of their own; None for no such line.
         irqls: show only the time at these IRQLs; None for all.
         violations: (number, violation) of those to mark.
+        duration: ns from the first record of all to the last; None for the history's.
         slices: the trace's slices.
     """
 
@@ -67,6 +68,7 @@ class Lanes:
     marked: Indices | None = None
     irqls: range | None = None
     violations: Sequence[tuple[int, Violation]] = ()
+    duration: float | None = None
     slices: Slices = field(init=False)
 
     def __post_init__(self) -> None:
@@ -80,6 +82,8 @@ def lanes_of(
     width: int,
     chosen: Window,
     violations: Sequence[tuple[int, Violation]] = (),
+    *,
+    duration: float | None = None,
 ) -> Lanes:
     """Say what to draw.
 
@@ -89,6 +93,7 @@ def lanes_of(
         width: characters of a line.
         chosen: its CPUs and IRQLs are shown, the records that it lets through are counted.
         violations: (number, violation) of those to mark.
+        duration: ns that the whole trace lasts, where the history is of a part of it.
 
     Raises:
         UsageError: the trace has no such CPU.
@@ -101,7 +106,7 @@ def lanes_of(
         inside = np.flatnonzero((trace.time >= window[0]) & (trace.time < window[1]))
         marked = inside[chosen.passes(trace.event[inside], trace.irql[inside], trace.meta.events)]
     margin = max(len(f"CPU {max(cpus)}"), 5) + 1
-    return Lanes(history, window, max(width - margin, 10), cpus, marked, chosen.irqls, violations)
+    return Lanes(history, window, max(width - margin, 10), cpus, marked, chosen.irqls, violations, duration)
 
 
 def draw(lanes: Lanes, *, colours: bool) -> list[Text]:
@@ -232,7 +237,8 @@ def _heading(lanes: Lanes) -> list[Text]:
     scale = trace.meta.clock.ticks_per_ns
     begin, end = (tick / scale for tick in lanes.window)
     time = "virtual" if trace.meta.mode == "icount" else "real"
-    whole = duration(float(trace.time[-1]) / scale) if len(trace) else "0 ns"
+    last = float(trace.time[-1]) / scale if len(trace) else 0.0
+    whole = duration(last if lanes.duration is None else lanes.duration)
     cell = (end - begin) / lanes.width
     text = (
         f"{exact(begin)} to {exact(end)} of {whole} of {time} time, mode {trace.meta.mode}; a cell is {duration(cell)}"

@@ -28,7 +28,12 @@ if TYPE_CHECKING:
     from dirql.trace.decode import Trace
     from dirql.trace.oracle.verdict import Violation
     from dirql.trace.schema import Indices
+    from dirql.trace.store import StoredTrace
 
+MOST = 4_000_000
+"""Records that are read of a trace; of a longer one it is a part."""
+BEFORE = 20_000_000
+"""ns before the part of a long trace from which on it is read: more than a clock tick."""
 NEAR = 60
 """Records before and after the one to look around of, where no time is given."""
 PIPE_WIDTH = 120
@@ -48,6 +53,9 @@ class Looking:
         window: begin and end of the stretch, in ticks.
         chosen: its CPUs, events and IRQLs.
         followed: the records to list, if only those about one object are wanted; None for all.
+        first: number of the trace's first record; not 0 where only a part of a long trace was read.
+        whole: how many records there are in all.
+        duration: ns from the first of them to the last.
     """
 
     history: History
@@ -55,6 +63,9 @@ class Looking:
     window: tuple[int, int]
     chosen: Window
     followed: Indices | None
+    first: int
+    whole: int
+    duration: float
 
     @classmethod
     def at(
@@ -80,26 +91,35 @@ class Looking:
         Raises:
             UsageError: there is no such record or violation, or the options contradict each other.
         """
-        from dirql.trace.folder import load
+        from dirql.trace.store import open_trace
 
         if around is None and span is not None:
             raise UsageError("--span says how much to show with --around; a stretch is --from and --to")
         if around is not None and (chosen.since or chosen.until is not None):
             raise UsageError("--around and --from or --to both choose the stretch; give one of them")
-        history = History(load(run))
-        trace = history.trace
-        chosen.check(trace.cpus)
+        stored = open_trace(run)
+        everything = len(stored)
+        chosen.check(stored.meta.cpus)
+        if everything > MOST and around is None and follow is None:
+            trace = _part(stored, chosen)
+            whole = whole or bool(chosen.since) or chosen.until is not None
+        else:
+            trace = stored.trace()
+        history = History(trace)
         verdict = judge(trace, history=history)
         followed = None if follow is None else _about(trace, follow)
         if around is not None:
             window = _around(history, verdict, around, None if span is None else parse_time(span))
         elif whole or chosen.since or chosen.until is not None:
             since, until = chosen.ticks(trace.meta.clock.ticks_per_ns)
-            last = int(trace.time[-1]) + 1 if len(trace) else 1
-            window = (since, last if until is None else until)
+            begin, last = (int(trace.time[0]), int(trace.time[-1]) + 1) if len(trace) else (0, 1)
+            window = (since if since else min(begin, last), last if until is None else until)
         else:
             window = choose_window(history, verdict)
-        return cls(history, verdict, (window[0], max(window[1], window[0] + 1)), chosen, followed)
+        before = trace.excerpt.before if trace.excerpt is not None else ()
+        first = sum(number or 0 for number in before)
+        window = (window[0], max(window[1], window[0] + 1))
+        return cls(history, verdict, window, chosen, followed, first, everything, stored.duration_ns)
 
     @property
     def violations(self) -> list[tuple[int, Violation]]:
@@ -111,6 +131,17 @@ class Looking:
             for number, each in enumerate(numbered(self.verdict), start=1)
             if any(begin <= int(time[record]) < end for record in each.records)
         ]
+
+    @property
+    def part(self) -> str:
+        """Which records were read, if not all were; else empty."""
+        read = len(self.history.trace)
+        if read == self.whole:
+            return ""
+        return (
+            f"of {self.whole:,} records {read:,} were read, from number {self.first} on: marked is what they prove "
+            "alone; --from and --to choose others"
+        )
 
     def print_lanes(self, width: int | None = None) -> None:
         """Print the stretch as lanes, and the violations in it.
@@ -128,13 +159,16 @@ class Looking:
         colours = console.is_terminal and not console.no_color
         width = width or (console.width if console.is_terminal else PIPE_WIDTH)
         found = self.violations
-        for line in draw(lanes_of(self.history, self.window, width, self.chosen, found), colours=colours):
+        lanes = lanes_of(self.history, self.window, width, self.chosen, found, duration=self.duration)
+        for line in draw(lanes, colours=colours):
             console.print(line, no_wrap=True, crop=False, soft_wrap=True)
         for number, violation in found[:_LISTED]:
             style = "bold yellow" if violation.warning else "bold red"
             console.print(Text.assemble((f"^{number} {violation.clause}", style), f": {violation.text}"))
         if len(found) > _LISTED:
             console.print(f"and {len(found) - _LISTED:,} more in this stretch", markup=False)
+        if self.part:
+            console.print(self.part, markup=False)
         elsewhere = len(numbered(self.verdict)) - len(found)
         if elsewhere:
             console.print(
@@ -151,7 +185,9 @@ class Looking:
         if self.chosen.cpus is not None:
             kept &= np.isin(trace.cpu[index], sorted(self.chosen.cpus))
         index = index[kept]
-        wide = max(len(str(len(trace))), 6)
+        wide = max(len(str(self.whole)), 6)
+        if self.part:
+            yield self.part
         yield f"{'record':>{wide}}  {'time in µs':>14}  CPU  IRQL  event"
         wrong = self._wrong()
         for at in range(0, len(index), _CHUNK):
@@ -160,8 +196,8 @@ class Looking:
             for record, ns, cpu, irql in zip(
                 part.tolist(), times, trace.cpu[part].tolist(), trace.irql[part].tolist(), strict=True
             ):
-                mark = f"  <- {wrong[record]}" if record in wrong else ""
-                yield f"{record:>{wide}}  {ns / 1000:>14,.3f}  {cpu:>3}  {irql:>4}  {describe(trace, record)}{mark}"
+                text = describe(trace, record) + (f"  <- {wrong[record]}" if record in wrong else "")
+                yield f"{record + self.first:>{wide}}  {ns / 1000:>14,.3f}  {cpu:>3}  {irql:>4}  {text}"
 
     def _wrong(self) -> dict[int, str]:
         """Return what is wrong with records: numbers and clauses of the violations that they show."""
@@ -186,6 +222,20 @@ class Looking:
             click.echo("\n".join(first))
             return
         click.echo_via_pager(f"{line}\n" for line in chain(first, lines))
+
+
+def _part(stored: StoredTrace, chosen: Window) -> Trace:
+    """Read the part of a long trace that is asked for, with what comes before, for what CPUs are in; or its end.
+
+    A part that is longer than can be looked at begins where it was to begin and ends earlier.
+    """
+    density = len(stored) / max(stored.duration_ns, 1.0)
+    room = round(MOST / density)
+    since, until = chosen.since, chosen.until
+    if not since and until is None:
+        since = max(round(stored.duration_ns) - room, 0)
+    until = round(stored.duration_ns) + 1 if until is None else until
+    return stored.trace(Window(since=max(since - BEFORE, 0), until=min(until, since + room + 1)))
 
 
 def _about(trace: Trace, record: int) -> Indices:

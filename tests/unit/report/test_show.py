@@ -15,7 +15,7 @@ from dirql.errors import UsageError
 from dirql.report.activity import activity
 from dirql.report.cells import cells_of
 from dirql.report.lanes import draw, exact, lanes_of, shade
-from dirql.trace.folder import write_meta, write_records
+from dirql.trace.folder import load, write_meta, write_records
 from dirql.trace.history import History
 from dirql.trace.slices import cpu_slices
 from dirql.trace.window import Window, parse_time
@@ -203,6 +203,24 @@ def test_what_cannot_be_shown_is_refused(faulty: Path, arguments: tuple[str, ...
     shown = show(faulty, *arguments)
     assert isinstance(shown.exception, UsageError)
     assert reason in str(shown.exception)
+
+
+def test_of_a_long_trace_a_part_is_read(faulty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = ("--from", "900us", "--to", "1000us")
+    whole = [line.partition("  <- ")[0] for line in show(faulty, "--list", *times).output.splitlines()]
+    lanes = [line for line in show(faulty, *times).output.splitlines() if line.startswith(("CPU", "share"))]
+    assert len(whole) > 50
+    monkeypatch.setattr("dirql.report.show.MOST", 1000)
+    monkeypatch.setattr("dirql.report.show.BEFORE", 200_000)
+    part = [line.partition("  <- ")[0] for line in show(faulty, "--list", *times).output.splitlines()]
+    assert "records" in part[0]
+    assert "were read, from number" in part[0]
+    assert part[1:] == whole
+    again = [line for line in show(faulty, *times).output.splitlines() if line.startswith(("CPU", "share"))]
+    assert again == lanes
+    last = show(faulty, "--list").output.splitlines()
+    assert 900 < len(last) < 1500
+    assert last[-1].split()[0] == str(len(load(faulty)) - 1)
 
 
 def test_an_empty_trace(tmp_path: Path) -> None:
