@@ -62,10 +62,15 @@ def activity(history: History, slices: Slices, cpu: int, window: tuple[int, int]
     begin = np.maximum(trace.time[inside], window[0])
     until = int(trace.time[mine[high]]) if high < len(mine) else int(trace.time[-1])
     end = np.append(begin[1:], max(min(until, window[1]), int(begin[-1])))
-    found = _innermost(history, slices, cpu, low, high)
+    first, last = _waits(history, cpu, len(mine))
+    before = first[(first < low) & (last > low)]
+    back = int(before.min(initial=low))  # where a wait for a lock began that lasts when the window begins
+    around = _innermost(history, slices, cpu, back, high)
+    found = around[low - back :]
     kind = np.where(found >= 0, slices.kind[np.maximum(found, 0)], Kind.THREAD).astype(np.int64)
     irql = history.irql_after[inside].astype(np.int64)
-    return Activity(begin, end, irql, found, kind, _spinning(history, cpu, low, high, found))
+    spinning = _spinning(first - back, last - back, around)[low - back :]
+    return Activity(begin, end, irql, found, kind, spinning)
 
 
 def paint(size: int, first: Indices, last: Indices, value: Indices, canvas: Indices) -> None:
@@ -104,24 +109,26 @@ def _innermost(history: History, slices: Slices, cpu: int, low: int, high: int) 
     return found
 
 
-def _spinning(history: History, cpu: int, low: int, high: int, innermost: Indices) -> Flags:
+def _waits(history: History, cpu: int, size: int) -> tuple[Indices, Indices]:
+    """Return where a CPU's waits for locks begin and end, by the records' places among the CPU's own, in order."""
     trace = history.trace
-    spins = np.full(high - low, NOTHING, dtype=np.int64)
     block = int(trace.position[trace.on_cpu(cpu)[:1]][0])
     starts, ends = [], []
     for waits in (history.waits, history.shared_waits):
         own = waits.cpu == cpu
-        starts.append(waits.start[own])
-        ends.append(trace.position[waits.end[own]] - block)
         running = waits.running[trace.cpu[waits.running] == cpu]
-        starts.append(running)
-        ends.append(np.full(len(running), high, dtype=np.int64))
-    start = np.concatenate(starts)
-    first, last = trace.position[start] - block, np.concatenate(ends)
+        starts += [trace.position[waits.start[own]] - block, trace.position[running] - block]
+        ends += [trace.position[waits.end[own]] - block, np.full(len(running), size, dtype=np.int64)]
+    first, last = np.concatenate(starts), np.concatenate(ends)
     order = np.argsort(first, kind="stable")
-    first, last = first[order], last[order]
-    inside = (last > low) & (first >= low) & (first < high)
+    return first[order], last[order]
+
+
+def _spinning(first: Indices, last: Indices, innermost: Indices) -> Flags:
+    """Tell at which records a CPU spins: in a wait, and not in an interrupt that came in between."""
+    spins = np.full(len(innermost), NOTHING, dtype=np.int64)
+    inside = (first >= 0) & (first < len(innermost))
     first, last = first[inside], last[inside]
-    paint(high - low, first - low, last - low, innermost[first - low], spins)
+    paint(len(innermost), first, last, innermost[first], spins)
     spinning: Flags = (spins == innermost) & (spins != NOTHING)
     return spinning

@@ -98,6 +98,22 @@ def test_lanes_of_some_irqls_and_events() -> None:
     assert len([line for line in text(40, cpus=[1]) if line.startswith("CPU")]) == 1
 
 
+def test_a_wait_that_began_before_the_stretch_is_spinning(busy: History) -> None:
+    """What a CPU did does not depend on where one begins to look."""
+    slices = cpu_slices(busy)
+    end = int(busy.trace.time[-1])
+    spun = 0
+    for cpu in range(busy.trace.cpus):
+        whole = activity(busy, slices, cpu, (0, end))
+        assert whole is not None
+        for at in [*range(0, len(whole.begin), 97), *np.flatnonzero(whole.spinning)[:20].tolist()]:
+            part = activity(busy, slices, cpu, (int(whole.begin[at]), end))
+            assert part is not None
+            assert part.spinning.tolist() == whole.spinning[len(whole.begin) - len(part.begin) :].tolist()
+            spun += bool(part.spinning[0])
+    assert spun > 3
+
+
 def test_what_ran_at_each_record(busy: History) -> None:
     """Against a walk through the slices, outer before inner."""
     trace, slices = busy.trace, cpu_slices(busy)

@@ -24,6 +24,7 @@ from dirql.report.topview import ORDERS, View, picture
 from dirql.trace.folder import write_meta, write_records
 from dirql.trace.follow import Follower, Judged
 from dirql.trace.history import History
+from dirql.trace.livefile import LiveFile
 from dirql.trace.oracle import judge
 from dirql.trace.stats import statistics
 from tests.unit.trace.mutants import MUTANTS
@@ -70,6 +71,17 @@ def test_a_sample_is_what_the_statistics_say(faulty: Path, sample: Sample) -> No
     assert sample.verdict == "violated"
     assert "INT-1" in {each.clause for each in sample.violations}
     assert json.loads(json.dumps(sample.to_json()))["run"] == str(faulty)
+
+
+def test_a_recording_whose_process_is_gone_says_so(tmp_path: Path) -> None:
+    folder = keep(tmp_path, GOOD)
+    write_meta(folder, make_meta(3, cut=True))
+    child = os.fork()
+    if not child:  # another process, which begins a recording and is gone
+        LiveFile(folder, 3)
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert sample_once(folder).state == "gone"
 
 
 def test_the_picture_says_it_all(sample: Sample) -> None:
