@@ -19,6 +19,7 @@ C_ASSERT(sizeof(EVENT_CPU) == LINE);
 typedef struct _EVENT_LOOP {
     ULONG64 Cpus;   /* the first so many take part */
     ULONG64 Ticks;  /* for how long, by the TSC */
+    ULONG64 Most;   /* records of each CPU at most; 0: no limit */
     ULONG64 Gap;    /* ticks from one record of a CPU to its next; 0: none. A CPU that comes late makes up for it */
     ULONG64 Passed; /* ticks that it took */
     volatile LONG Ready;
@@ -39,7 +40,8 @@ static VOID NTAPI MakeEvents(PVOID Context) {
     }
     KeRaiseIrql(DISPATCH_LEVEL, &old); /* where most records are made; interrupts come all the same */
     ULONG64 begin = __rdtsc();
-    for (ULONG64 now = begin; now - begin < EventLoop.Ticks; now = __rdtsc()) {
+    for (ULONG64 now = begin; now - begin < EventLoop.Ticks && (EventLoop.Most == 0 || made < EventLoop.Most);
+         now = __rdtsc()) {
         if (made * EventLoop.Gap <= now - begin) {
             DirqlTraceMark(number, made++);
         } else {

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Self
 from dirql.errors import DirqlError, RecordingStopped
 from dirql.guest.memory import physical
 from dirql.naming import Names
+from dirql.qemu.waits import Deadline
 from dirql.trace.clock import Clock
 from dirql.trace.collect import Collected, Collector, RingReader
 from dirql.trace.conditions import parse_after
@@ -45,6 +46,7 @@ ICOUNT_HZ = 1e9
 """Under icount the TSC counts nanoseconds of virtual time."""
 
 _SYNC_PAIRS = 200
+_SYNC_TIMEOUT = 10.0
 _HOLD_TIMEOUT = 30.0
 _PAIR_BYTES = 16
 
@@ -54,11 +56,12 @@ def clock_pairs(machine: Machine) -> list[tuple[int, int]]:
     link, ram = machine.link, machine.session.ram
     address, now = link.clock_address, time.monotonic_ns
     ram.store64(address, now())
-    number = link.post("TimeSync", (_SYNC_PAIRS,))
-    while not link.replied(number):
+    deadline = Deadline(_SYNC_TIMEOUT)
+    number = link.post("TimeSync", (_SYNC_PAIRS,), deadline)
+    while not link.replied(number) and not deadline.expired:
         ram.store64(address, now())
         machine.session.watch.check()
-    count = link.wait_reply(number, "the guest to compare clocks", 10.0)[0]
+    count = link.wait_reply(number, "the guest to compare clocks", deadline)[0]
     data = link.read_buffer(0, count * _PAIR_BYTES)
     words = [int.from_bytes(data[at : at + 8], "little") for at in range(0, len(data), 8)]
     return list(zip(words[::2], words[1::2], strict=True))
@@ -123,6 +126,11 @@ class Recording:
         if self._result is not None:
             return self._result.triggered
         return self._collector.triggered
+
+    @property
+    def count(self) -> int:
+        """Records collected so far, of all CPUs."""
+        return self._collector.count
 
     @property
     def collector_seconds(self) -> float:
