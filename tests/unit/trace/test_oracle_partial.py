@@ -70,3 +70,16 @@ def test_lost_stretches_raise_no_alarm(seed: int, data: st.DataObject) -> None:
     trace = Trace(arrays, make_meta(3, accounting=run.accounting, lost=tuple(lost), cut=data.draw(st.booleans())))
     wanted = {Status.UNKNOWN} if any(lost) or trace.meta.cut else {Status.OK, Status.UNKNOWN}
     assert {clause.status for clause in judge(trace).clauses} <= wanted
+
+
+def test_two_holders_are_two_holders_though_the_beginning_is_missing() -> None:
+    """What lies between the records that show it is whole, whatever was let go before."""
+    verdict = judge(Trace(to_arrays(LATE, 2), make_meta(2, let_go=(0, 0))))
+    assert verdict["SPIN-1"].status is Status.VIOLATED
+    kept = [array[first:] for array, first in zip(to_arrays(LATE, 2), (1, 0), strict=True)]
+    verdict = judge(Trace(kept, make_meta(2, let_go=(1, 0))))
+    assert verdict["SPIN-1"].status is Status.VIOLATED
+    assert verdict["SPIN-8"].status is Status.UNKNOWN
+    assert verdict["SPIN-8"].reason == "CPU 0's first 1 records were let go"
+    lossy = judge(Trace(kept, make_meta(2, let_go=(1, 0), lost=(0, 1))))
+    assert lossy["SPIN-1"].status is Status.UNKNOWN

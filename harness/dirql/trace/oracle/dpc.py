@@ -42,6 +42,7 @@ DPC_5 = Clause(
     "no DPC starts on a CPU whose IRQL is DISPATCH_LEVEL or above",
     "registering-and-queuing-a-customdpc-routine",
     _NEEDS,
+    late=True,
 )
 DPC_12 = Clause(
     "DPC-12",

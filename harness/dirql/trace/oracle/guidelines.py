@@ -25,6 +25,7 @@ from dirql.trace.oracle.verdict import Budgets, Clause, Finding
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dirql.trace.decode import Trace
     from dirql.trace.history import History
     from dirql.trace.intervals import Intervals
 
@@ -37,6 +38,7 @@ SPIN_10 = Clause(
     "preventing-errors-and-deadlocks-while-using-spin-locks",
     (*LOCK_EVENTS, *SHARED_EVENTS, *CONTEXT_EVENTS),
     guideline=True,
+    late=True,
 )
 DPC_16 = Clause(
     "DPC-16",
@@ -44,6 +46,7 @@ DPC_16 = Clause(
     "guidelines-for-writing-dpc-routines",
     ("DpcStart", "DpcEnd", *CONTEXT_EVENTS),
     guideline=True,
+    late=True,
 )
 INT_TIME = Clause(
     "INT-TIME",
@@ -51,6 +54,7 @@ INT_TIME = Clause(
     "writing-an-isr",
     ("IsrEnter", "IsrExit", *CONTEXT_EVENTS),
     guideline=True,
+    late=True,
 )
 
 
@@ -76,7 +80,7 @@ def judge(history: History, budgets: Budgets) -> list[Finding]:
 def _judge_times(history: History, spans: Intervals, budget: float, what: str, finding: Finding) -> None:
     trace = history.trace
     whole = trace.ns(trace.time[spans.end] - trace.time[spans.start])
-    for at in np.flatnonzero(whole > budget):
+    for at in np.flatnonzero((whole > budget) & (trace.time[spans.start] >= _known_from(trace))):
         start, end = int(spans.start[at]), int(spans.end[at])
         own = _own_time(history, start, end)
         if own <= budget:
@@ -87,6 +91,12 @@ def _judge_times(history: History, spans: Intervals, budget: float, what: str, f
             f"{budget / 1000:g} us",
             [start, end],
         )
+
+
+def _known_from(trace: Trace) -> int:
+    """Return the time from which on the trace has the records of all CPUs: their first ones may have been let go."""
+    late = [trace.on_cpu(cpu)[:1] for cpu, count in enumerate(trace.let_go) if count]
+    return max((int(trace.time[first[0]]) if len(first) else np.iinfo(np.int64).max for first in late), default=0)
 
 
 def _own_time(history: History, start: int, end: int) -> float:

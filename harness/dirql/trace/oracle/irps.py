@@ -47,6 +47,7 @@ SPIN_17 = Clause(
     "IRPs are not completed under a spin lock",
     "iocompleterequest",
     ("IrpComplete", "LockAcquired", "LockReleased"),
+    late=True,
 )
 
 

@@ -192,7 +192,7 @@ def _judge(trace: Trace, evidence: _Evidence) -> Verdict:
     """Judge by the evidence, and weigh it by what the trace that it is from is known to lack."""
     seen = evidence.history.trace
     lost = [f"CPU {cpu} lost {count} records" for cpu, count in enumerate(trace.lost) if count]
-    lost += [f"CPU {cpu}'s first {count} records were let go" for cpu, count in enumerate(trace.let_go) if count]
+    late = [f"CPU {cpu}'s first {count} records were let go" for cpu, count in enumerate(trace.let_go) if count]
     lost += ["only a part of the trace was looked at"] if trace.excerpt is not None else []
     cut = ["the machine ended under the trace"] if trace.meta.cut else []
     absent = {name for name in _NEEDED if not trace.recorded(name)}
@@ -200,18 +200,23 @@ def _judge(trace: Trace, evidence: _Evidence) -> Verdict:
     for each in _JUDGES:
         shown = not each.events or any(name in seen.present for name in each.events)
         for finding in each.judge(evidence) if shown else [Finding(clause, seen) for clause in each.clauses]:
-            found.append(_conclude(evidence.history, lost, cut, absent, finding))
+            found.append(_conclude(evidence.history, lost, late, cut, absent, finding))
     return Verdict(tuple(found))
 
 
 _NEEDED = frozenset(name for clause in CLAUSES for name in clause.needs)
 
 
-def _conclude(history: History, lost: list[str], cut: list[str], absent: set[str], finding: Finding) -> ClauseVerdict:
-    missing = [name for name in finding.clause.needs if name in absent] if absent else []
+def _conclude(
+    history: History, lost: list[str], late: list[str], cut: list[str], absent: set[str], finding: Finding
+) -> ClauseVerdict:
+    clause = finding.clause
+    missing = [name for name in clause.needs if name in absent] if absent else []
     doubts = [*lost, f"{', '.join(missing)} not recorded all the time"] if missing else lost
-    if cut and (doubts or finding.clause is account.INT_ACCOUNT or not finding.count):
-        doubts = [*doubts, *cut]  # else what the trace has of each CPU is whole: a violation stands
+    # Where only a beginning or an end is missing, what the trace has of each CPU is whole: most violations stand.
+    stands = finding.count and not doubts and clause is not account.INT_ACCOUNT and (clause.late or not late)
+    if not stands:
+        doubts = [*doubts, *late, *cut]
     verdict = finding.conclude(doubts)
     if not verdict.violations:
         return verdict

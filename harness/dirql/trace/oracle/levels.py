@@ -52,6 +52,7 @@ SPIN_13 = Clause(
     "no DPC and no idling on a CPU that holds a spin lock or waits for one",
     "using-spin-locks--an-example",
     (*LOCK_EVENTS, "DpcStart", "IdleEnter"),
+    late=True,
 )
 QSL_3 = Clause(
     "QSL-3",

@@ -94,8 +94,11 @@ class Locks:
 
     @cached_property
     def asked_at(self) -> Indices:
-        """The IRQL of the code that asked for each of `acquired`: before the routine's own raise, if it raised."""
-        own = self.trace.irql[self.acquired].astype(np.int64)
+        """The IRQL of the code that asked for each of `acquired`: before the routine's own raise, if it raised.
+
+        Where the record before is missing it may have: then nothing is known, and it is 0.
+        """
+        own = np.where(self.begun >= 0, self.trace.irql[self.acquired], 0).astype(np.int64)
         old = (self.trace.arg0[self.begun] & np.uint64(0xFF)).astype(np.int64)
         return np.where(self.raised, old, own)
 

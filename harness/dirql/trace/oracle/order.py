@@ -36,24 +36,28 @@ SPIN_9 = Clause(
     "locks are acquired in one order everywhere",
     "preventing-errors-and-deadlocks-while-using-spin-locks; bug-check-0xc4",
     LOCK_EVENTS,
+    late=True,
 )
 SPIN_12 = Clause(
     "SPIN-12",
     "service and synchronised routines take no executive spin lock",
     "calling-support-routines-that-use-spin-locks",
     (*LOCK_EVENTS, "IrqlRaise", "IsrEnter", "IsrExit", "SyncEnter", "SyncExit", *CONTEXT_EVENTS),
+    late=True,
 )
 SPIN_19 = Clause(
     "SPIN-19",
     "a lock is held at the highest IRQL at which anybody takes it",
     "introduction-to-spin-locks",
     (*LOCK_EVENTS, "IrqlRaise", *CONTEXT_EVENTS),
+    late=True,
 )
 SPIN_IRQL = Clause(
     "SPIN-IRQL",
     "who holds a lock that code of a higher IRQL takes asks for no lock that is held at a lower one",
     "introduction-to-spin-locks; preventing-errors-and-deadlocks-while-using-spin-locks",
     (*LOCK_EVENTS, "IrqlRaise", *CONTEXT_EVENTS),
+    late=True,
 )
 
 _WITNESSES = 64

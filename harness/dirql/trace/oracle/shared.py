@@ -21,7 +21,7 @@ from dirql.trace.schema import Flags, Indices
 _PAGE = "reader-writer-spin-locks"
 _NEEDS = (*LOCK_EVENTS, *SHARED_EVENTS)
 
-RW_1 = Clause("RW-1", "while a writer is in, no reader is", _PAGE, _NEEDS)
+RW_1 = Clause("RW-1", "while a writer is in, no reader is", _PAGE, _NEEDS, late=True)
 RW_2 = Clause("RW-2", "a reader that comes after a waiting writer enters after it", _PAGE, (*_NEEDS, *CONTEXT_EVENTS))
 RW_3 = Clause("RW-3", "a reader becomes the writer only if it is the only reader", _PAGE, (*_NEEDS, *CONTEXT_EVENTS))
 RW_4 = Clause("RW-4", "no CPU asks again for a reader/writer spin lock that it holds", _PAGE, _NEEDS)

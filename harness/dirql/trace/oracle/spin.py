@@ -23,8 +23,11 @@ SPIN_1 = Clause(
     "a spin lock has at most one holder at any instant",
     "introduction-to-spin-locks; multiprocessor-safe",
     _NEEDS,
+    late=True,
 )
-SPIN_2 = Clause("SPIN-2", "a release lets one waiter in, no more", "introduction-to-spin-locks", (*_NEEDS, "LockWait"))
+SPIN_2 = Clause(
+    "SPIN-2", "a release lets one waiter in, no more", "introduction-to-spin-locks", (*_NEEDS, "LockWait"), late=True
+)
 SPIN_8 = Clause(
     "SPIN-8",
     "a spin lock is not acquired again by the CPU that holds it, and released by no other",

@@ -41,6 +41,7 @@ SYN_3 = Clause(
     "a synchronised routine runs beside no other and beside no ISR of the same lock",
     "kesynchronizeexecution; using-spin-locks--an-example",
     _NEEDS,
+    late=True,
 )
 SYN_4 = Clause(
     "SYN-4",

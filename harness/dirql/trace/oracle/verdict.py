@@ -58,6 +58,8 @@ class Clause:
         page: the page or document that states it.
         needs: events without which it cannot be judged.
         guideline: the documentation recommends it: broken, it is a warning.
+        late: its violations are proved by what lies between their records: they stand where the trace's beginning is
+            missing.
         alone: there are violations that one record proves, whatever else may be missing from the trace.
     """
 
@@ -67,6 +69,7 @@ class Clause:
     needs: tuple[str, ...] = ()
     guideline: bool = False
     alone: bool = False
+    late: bool = False
 
 
 @dataclass(frozen=True)
