@@ -8,6 +8,8 @@ import json
 import os
 import pty
 import random
+import subprocess
+import sys
 import termios
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +26,6 @@ from dirql.report.topview import ORDERS, View, picture
 from dirql.trace.folder import write_meta, write_records
 from dirql.trace.follow import Follower, Judged
 from dirql.trace.history import History
-from dirql.trace.livefile import LiveFile
 from dirql.trace.oracle import judge
 from dirql.trace.stats import statistics
 from tests.unit.trace.mutants import MUTANTS
@@ -76,11 +77,9 @@ def test_a_sample_is_what_the_statistics_say(faulty: Path, sample: Sample) -> No
 def test_a_recording_whose_process_is_gone_says_so(tmp_path: Path) -> None:
     folder = keep(tmp_path, GOOD)
     write_meta(folder, make_meta(3, cut=True))
-    child = os.fork()
-    if not child:  # another process, which begins a recording and is gone
-        LiveFile(folder, 3)
-        os._exit(0)
-    os.waitpid(child, 0)
+    begins = "import sys; from pathlib import Path; from dirql.trace.livefile import LiveFile; "
+    begins += "LiveFile(Path(sys.argv[1]), 3)"
+    subprocess.run([sys.executable, "-c", begins, str(folder)], check=True)
     assert sample_once(folder).state == "gone"
 
 
