@@ -208,6 +208,8 @@ class Trace:
         found = self._found.get(names)
         if found is None:
             order, bounds = self._by_event
+            if self.present.isdisjoint(names):
+                return order[:0]
             numbers = [self.meta.events[name] for name in names if name in self.present]
             parts = [order[bounds[number] : bounds[number + 1]] for number in numbers]
             found = parts[0] if len(parts) == 1 else np.sort(np.concatenate([order[:0], *parts]))
@@ -223,8 +225,8 @@ class Trace:
     @cached_property
     def present(self) -> frozenset[str]:
         """The names of all events that there are records of."""
-        count = np.diff(self._by_event[1])
-        return frozenset(self.meta.events.name(number) for number in np.flatnonzero(count).tolist())
+        seen = set(np.flatnonzero(np.diff(self._by_event[1])).tolist())
+        return frozenset(name for name, number in self.meta.events.numbers.items() if number in seen)
 
     def are(self, index: Indices, name: str) -> Flags:
         """Return, for each record given by its index, whether it is of the named event."""
@@ -239,8 +241,12 @@ class Trace:
 
     def recorded(self, *names: str) -> bool:
         """Tell whether all the named events were recorded all the time."""
-        known, mask = self.meta.events.numbers, self._always_recorded
-        return all(name in known and mask >> known[name] & 1 for name in names)
+        return self._recorded_names.issuperset(names)
+
+    @cached_property
+    def _recorded_names(self) -> frozenset[str]:
+        mask = self._always_recorded
+        return frozenset(name for name, number in self.meta.events.numbers.items() if mask >> number & 1)
 
     @cached_property
     def _always_recorded(self) -> int:

@@ -92,6 +92,12 @@ def stable_groups(number: Indices) -> Indices:
     return np.argsort(number.astype(np.uint16) if small else number, kind="stable")
 
 
+def no_intervals(trace: Trace) -> Intervals:
+    """Return none."""
+    none = trace.by_cpu[:0]
+    return Intervals(none, none, trace.cpu[:0], trace.arg0[:0], none, none, none, none)
+
+
 def pair(
     trace: Trace,
     enter: str,
@@ -115,7 +121,9 @@ def pair(
         The intervals; none where one of the events was not recorded all the time. After a quiet start none is
         inherited: an end without a beginning is one `unstarted`.
     """
-    index = trace.where(enter, leave) if trace.recorded(enter, leave) else np.zeros(0, dtype=np.int64)
+    index = trace.where(enter, leave) if trace.recorded(enter, leave) else trace.by_cpu[:0]
+    if not len(index):
+        return no_intervals(trace)
     if order is not None:
         index = index[np.argsort(order[index])]
     spans = pair_records(trace, index, trace.meta.events.numbers.get(enter, -1), key_mask, group=group)
@@ -145,8 +153,7 @@ def pair_records(
         group: see `pair`.
     """
     if not len(index):
-        none = np.zeros(0, dtype=np.int64)
-        return Intervals(none, none, trace.cpu[none], trace.arg0[none], none, none, none, none)
+        return no_intervals(trace)
     key = trace.arg0[index] & np.uint64(key_mask)
     if level is not None:
         key |= level
@@ -160,8 +167,8 @@ def pair_records(
     same[0] = same[-1] = False
     same[1:-1] = group[1:] == group[:-1]
     with_before, with_after = same[:-1], same[1:]
-    begins_after = np.append(begins[1:], False)
-    begins_before = np.insert(begins[:-1], 0, False)
+    begins_after, begins_before = np.zeros_like(begins), np.zeros_like(begins)
+    begins_after[:-1], begins_before[1:] = begins[1:], begins[:-1]
     closed = begins & with_after & ~begins_after
     at = np.flatnonzero(closed)
     by_start = np.argsort(index[at])
@@ -215,10 +222,12 @@ def cover(trace: Trace, *spans: Intervals) -> Depths:
     """Count, for each record laid out CPU after CPU, the intervals that it is in, its own beginning or end included."""
     change = np.zeros(len(trace) + 1, dtype=np.int16)
     for span in spans:  # a record begins or ends one interval of a kind: no place comes twice
-        change[trace.position[span.start]] += 1
-        change[trace.position[span.end] + 1] -= 1
-        change[trace.position[span.running]] += 1
-        np.subtract.at(change, trace.position[trace.last_on(trace.cpu[span.running])] + 1, 1)
+        if len(span.start):
+            change[trace.position[span.start]] += 1
+            change[trace.position[span.end] + 1] -= 1
+        if len(span.running):
+            change[trace.position[span.running]] += 1
+            np.subtract.at(change, trace.position[trace.last_on(trace.cpu[span.running])] + 1, 1)
     return np.cumsum(change[:-1], dtype=np.int16)
 
 

@@ -63,7 +63,7 @@ def judge(history: History, accounting: Accounting) -> list[Finding]:
     threaded = np.array(sorted(accounting.threaded_dpcs), dtype=np.uint64)
 
     def ordinary(index: Indices) -> Flags:
-        return ~np.isin(trace.arg0[index], threaded)
+        return ~np.isin(trace.arg0[index], threaded) if len(threaded) else np.ones(len(index), dtype=np.bool_)
 
     starts = trace.where("DpcStart")
     starts = starts[ordinary(starts)]

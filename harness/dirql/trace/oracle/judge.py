@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from dirql.trace.accounting import Accounting
@@ -34,7 +34,7 @@ from dirql.trace.oracle.guards import Guards, find_guards
 from dirql.trace.oracle.locks import LOCK_EVENTS, SHARED_EVENTS, Locks
 from dirql.trace.oracle.partial import halfway, placed, without
 from dirql.trace.oracle.places import with_places
-from dirql.trace.oracle.verdict import Budgets, Clause, ClauseVerdict, Finding, Verdict
+from dirql.trace.oracle.verdict import NO_EVIDENCE, Budgets, Clause, ClauseVerdict, Finding, Status, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -196,12 +196,22 @@ def _judge(trace: Trace, evidence: _Evidence) -> Verdict:
     lost += ["only a part of the trace was looked at"] if trace.excerpt is not None else []
     cut = ["the machine ended under the trace"] if trace.meta.cut else []
     absent = {name for name in _NEEDED if not trace.recorded(name)}
+    doubtful = lost or late or cut or absent
     found: list[ClauseVerdict] = []
     for each in _JUDGES:
-        shown = not each.events or any(name in seen.present for name in each.events)
+        shown = not each.events or not seen.present.isdisjoint(each.events)
+        if not shown and not doubtful:
+            found += map(_silent, each.clauses)
+            continue
         for finding in each.judge(evidence) if shown else [Finding(clause, seen) for clause in each.clauses]:
             found.append(_conclude(evidence.history, lost, late, cut, absent, finding))
     return Verdict(tuple(found))
+
+
+@cache
+def _silent(clause: Clause) -> ClauseVerdict:
+    """Return the verdict on a clause of which a whole trace shows nothing."""
+    return ClauseVerdict(clause, Status.UNKNOWN, NO_EVIDENCE, 0, 0, ())
 
 
 _NEEDED = frozenset(name for clause in CLAUSES for name in clause.needs)

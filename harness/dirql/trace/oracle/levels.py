@@ -147,10 +147,17 @@ def _judge_levels(locks: Locks, findings: dict[str, Finding]) -> None:
     taken = trace.where("LockWait", "LockAcquired")
     released = trace.where("LockReleased")
     parts = [(shared, "RW-5")]
-    for index, plain in ((taken, "SPIN-3"), (released, "SPIN-6")):
-        rw = np.isin(trace.arg0[index], locks.readers_writers)
-        queued = np.isin(trace.arg0[index], locks.in_stack_queued) & ~rw
-        parts += [(index[rw], "RW-5"), (index[queued], "QSL-3"), (index[~rw & ~queued], plain)]
+    for every, plain in ((taken, "SPIN-3"), (released, "SPIN-6")):
+        index = every
+        if len(locks.readers_writers):
+            rw = np.isin(trace.arg0[index], locks.readers_writers)
+            parts.append((index[rw], "RW-5"))
+            index = index[~rw]
+        if len(locks.in_stack_queued):
+            queued = np.isin(trace.arg0[index], locks.in_stack_queued)
+            parts.append((index[queued], "QSL-3"))
+            index = index[~queued]
+        parts.append((index, plain))
     for index, clause in parts:
         finding = findings[clause]
         finding.judged += len(index)

@@ -127,10 +127,12 @@ class Locks:
         trace, history = self.trace, self.history
         change = np.zeros(len(trace) + 1, dtype=np.int16)
         for span in (history.holds, history.waits, history.shared_holds, history.shared_waits):
-            change[trace.position[span.start] + 1] += 1  # each place but once: a record begins or ends one
-            change[trace.position[span.end]] -= 1
-            change[trace.position[span.running] + 1] += 1
-            np.subtract.at(change, trace.position[trace.last_on(trace.cpu[span.running])] + 1, 1)
+            if len(span.start):
+                change[trace.position[span.start] + 1] += 1  # each place but once: a record begins or ends one
+                change[trace.position[span.end]] -= 1
+            if len(span.running):
+                change[trace.position[span.running] + 1] += 1
+                np.subtract.at(change, trace.position[trace.last_on(trace.cpu[span.running])] + 1, 1)
         depth = np.cumsum(change[:-1], dtype=np.int16)
         return Lookup(lambda index: depth[trace.position[index]].astype(np.int64))
 
