@@ -128,17 +128,22 @@ class ObjectReader:
 
     def _threads(self) -> Iterator[ObjectRow]:
         layout = self._debug.structure("KTHREAD")
+        size = 0  # of the stack before, which is most likely that of the next one too
         for entry in self._list(self._memory.kernel.address("KiAllThreads")):
             address = entry - layout.field("AllThreads").offset
             view = self._view(address, "KTHREAD")
             name = f"thread {view.get('Id')} ({self._routine(view.get('StartRoutine'))})"
             yield address, layout.size, name
             top = view.get("StackTop")
-            size = next(
-                (at for at in range(0, _MOST_PAGES * _PAGE, _PAGE) if self._memory.translate(top - at - 1) is None), 0
-            )
+            if not self._ends(top, size):
+                size = next((at for at in range(0, _MOST_PAGES * _PAGE, _PAGE) if self._ends(top, at)), 0)
             if size:
                 yield top - size, size, f"stack of {name}"
+
+    def _ends(self, top: int, size: int) -> bool:
+        """Whether a stack has this size: below it lies a page that is not mapped, as below each stack."""
+        below = self._memory.translate(top - size - 1) is None
+        return below and (not size or self._memory.translate(top - size) is not None)
 
     def _routine(self, address: int) -> str:
         module, function = self._symbols.module(address), self._symbols.function(address)
