@@ -50,7 +50,7 @@ def top(once: bool, as_json: bool, every: float, wait: float, what: tuple[str, .
     screen = not once and not as_json
     if screen and not (sys.stdout.isatty() and sys.stdin.isatty()):
         raise UsageError("dirql top needs a terminal; --once or --json print one look without")
-    if what and what[0] in _COMMANDS:
+    if len(what) > 1 and what[0] in _COMMANDS:  # a folder may be called `run`
         if not screen:
             raise UsageError(f"--once and --json look at the folder of a run; start dirql {what[0]} beside them")
         from dirql.report.topchild import ChildRun

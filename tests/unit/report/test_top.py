@@ -158,6 +158,12 @@ def test_a_recording_that_never_begins(tmp_path: Path) -> None:
         wait_for_trace(tmp_path, 1e6, lambda: True)
 
 
+def test_a_folder_may_be_called_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(tmp_path / "run", GOOD)
+    monkeypatch.chdir(tmp_path)
+    assert "so far: ok" in CliRunner().invoke(cli, ["top", "--once", "run"]).output
+
+
 def test_command_without_a_terminal(faulty: Path) -> None:
     once = CliRunner().invoke(cli, ["top", "--once", str(faulty)])
     assert "so far: violated" in once.output
