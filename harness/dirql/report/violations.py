@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dirql.report.sources import Sources
 from dirql.trace.oracle.verdict import Status, Verdict, Violation
 
 if TYPE_CHECKING:
@@ -15,11 +14,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from dirql.trace.decode import Trace
-    from dirql.trace.symbols import SymbolTable
 
 SITES = 6
 """Places of one violation that are shown with their lines, the first: most have two."""
-_CHECKOUT = Path(__file__).resolve().parents[3]
 
 
 def numbered(verdict: Verdict) -> list[Violation]:
@@ -40,6 +37,7 @@ def print_violations(console: Console, chosen: Sequence[tuple[int, Violation]], 
 
     from dirql.trace.describe import describe
 
+    sources = Sources()
     for number, violation in chosen:
         style = "bold yellow" if violation.warning else "bold red"
         kind = "warning" if violation.warning else "violation"
@@ -52,29 +50,9 @@ def print_violations(console: Console, chosen: Sequence[tuple[int, Violation]], 
             )
         for site in violation.sites[:SITES]:
             console.print(Text(f"    at {trace.symbols.where(site)}"))
-            text = source_line(trace.symbols, site)
-            if text:
-                console.print(Text(f"        {text}", style="italic"))
+            for line in sources.site(trace.symbols, site).lines:
+                if line.meant:
+                    console.print(Text(f"        {line.text.strip()}", style="italic"))
     hidden = verdict.counted(Status.VIOLATED) - len(verdict.violations)
     if hidden:
         console.print(f"and {hidden:,} more violations, which were counted only", markup=False)
-
-
-def source_line(symbols: SymbolTable, address: int) -> str:
-    """Return the line of source that an address belongs to, without its indent; empty where it is not found.
-
-    Looked for where the compiler found it, below the current folder, and in this checkout.
-    """
-    place = symbols.line(address)
-    return _line(*place) if place is not None else ""
-
-
-@lru_cache(maxsize=256)
-def _line(file: str, number: int) -> str:
-    for path in (Path(file), _CHECKOUT / file):
-        try:
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        except OSError:
-            continue
-        return lines[number - 1].strip() if 0 < number <= len(lines) else ""
-    return ""

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from dirql.cli.main import cli
 from dirql.report.run import result_lines
-from dirql.report.violations import source_line
+from dirql.report.sources import Sources
 from dirql.trace.folder import load, write_meta, write_records
 from dirql.trace.history import History
 from dirql.trace.stats import statistics
@@ -123,7 +123,13 @@ def test_a_line_of_source_that_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "short.c").write_text("one line\n", encoding="utf-8")
     lines = [(16, str(tmp_path / "short.c"), 1), (32, str(tmp_path / "short.c"), 9), (48, "gone.c", 1)]
     table = SymbolTable([(at, 8, f"f{at}") for at in (16, 32, 48, 64)], lines)
-    assert [source_line(table, at) for at in (16, 32, 48, 64)] == ["one line", "", "", ""]
+    sources = Sources()
+    assert [[line.text for line in sources.site(table, at).lines if line.meant] for at in (16, 32, 48, 64)] == [
+        ["one line"],
+        [],
+        [],
+        [],
+    ]
 
 
 def test_results_of_any_experiment_end_a_summary() -> None:

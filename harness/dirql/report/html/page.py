@@ -18,9 +18,9 @@ from dirql.errors import UsageError
 from dirql.report.html.charts import Charts, flow_json, histograms
 from dirql.report.html.context import page_context, page_data
 from dirql.report.html.facts import run_facts
-from dirql.report.html.sources import Sources
 from dirql.report.html.timeline import choose_stretch
 from dirql.report.html.violations import shown_violations
+from dirql.report.sources import Sources
 from dirql.report.tables import duration
 from dirql.trace.folder import load, trace_folder
 from dirql.trace.history import History

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dirql.report.html.sources import AROUND
+from dirql.report.sources import AROUND
 from dirql.trace.describe import describe
 from dirql.trace.names import lock_names
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dirql.report.html.facts import Failure
-    from dirql.report.html.sources import Site, Sources
     from dirql.report.html.timeline import Stretch
+    from dirql.report.sources import Site, Sources
     from dirql.trace.decode import Trace
     from dirql.trace.oracle.verdict import Verdict
 

@@ -26,10 +26,10 @@ from dirql.report.html.charts import Histogram
 from dirql.report.html.columns import pack
 from dirql.report.html.facts import run_facts
 from dirql.report.html.page import SCRIPTS, report_page
-from dirql.report.html.sources import AROUND, Sources
 from dirql.report.html.texts import record_texts
 from dirql.report.html.timeline import HOLD, WAIT, Stretch, choose_stretch, timeline_columns
 from dirql.report.html.violations import instant, shown_violations
+from dirql.report.sources import AROUND, Sources
 from dirql.trace.describe import describe
 from dirql.trace.history import History
 from dirql.trace.oracle import judge
