@@ -57,7 +57,7 @@ class _Run:
 def rate_rows(plan: Plan) -> list[Row]:
     """Make records on all CPUs, at a pace and as fast as they can, beside the same loop with the trace off."""
     paced, flood, off = [], [], []
-    for _ in range(_ROUNDS):
+    for _ in range(min(_ROUNDS, plan.effort.storms)):
         paced.append(_traced(_PACE))
         flood.append(_traced(0))
         off.append(_untraced())
@@ -159,7 +159,7 @@ def _slowdown(mode: Mode, plan: Plan) -> Row:
         driver = machine.load(_LOCKS_DRIVER)
         hz = tsc_hz(machine, earlier)
         with Recording(machine, Path(folder)) as recording:
-            for _ in range(_ROUNDS):
+            for _ in range(min(_ROUNDS, plan.effort.storms)):
                 for on in (False, True):
                     machine.trace(*(("all",) if on else ()))
                     cost = run_point(driver, parameters, hz, _LOCK, CPUS)

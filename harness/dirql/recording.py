@@ -23,7 +23,7 @@ from dirql.naming import Names
 from dirql.qemu.waits import Deadline
 from dirql.trace.clock import Clock
 from dirql.trace.collect import Collected, Collector, RingReader
-from dirql.trace.conditions import parse_after
+from dirql.trace.conditions import parse_after, parse_condition
 from dirql.trace.events import mask_of
 from dirql.trace.folder import TraceMeta, load, trace_folder, write_meta
 from dirql.trace.namefiles import read_names
@@ -126,6 +126,11 @@ class Recording:
         if self._result is not None:
             return self._result.triggered
         return self._collector.triggered
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it has stopped on what it was told to, with all that was to follow."""
+        return self._stopped.is_set()
 
     @property
     def count(self) -> int:
@@ -270,7 +275,7 @@ class Recording:
         failures = [f"the oracle could not judge while it ran: {each.failure}" for each in self._rounds if each.failure]
         meta = self._meta(replace(collected, notes=(*collected.notes, *failures)))
         if collected.triggered is not None:
-            meta = replace(meta, triggered=self._in_words(collected.triggered))
+            meta = self._trimmed(replace(meta, triggered=self._in_words(collected.triggered)))
             collected = replace(collected, triggered=meta.triggered)
         self._result = collected
         self.cut = collected.cut
@@ -294,6 +299,29 @@ class Recording:
             let_go=collected.let_go,
             triggered=collected.triggered,
         )
+
+    def _trimmed(self, meta: TraceMeta) -> TraceMeta:
+        """Let the trace end where it was asked to: the collector comes now and then, and has taken more by then.
+
+        Not after a violation, which was found later still: what happened meanwhile may be what shows it.
+        """
+        found = meta.triggered
+        if found is None or parse_condition(found.condition).kind == "violation":
+            return meta
+        from dirql.trace.store import StoredTrace  # only where something was found
+        from dirql.trace.window import Window
+
+        stored = StoredTrace(self.folder, meta)
+        since = int((found.tsc - stored.origin) / meta.clock.ticks_per_ns)
+        part = stored.trace(Window(since=max(since - 1, 0)))
+        times = part.time[part.time > found.tsc - stored.origin] + stored.origin
+        end = found.tsc + self._collector.after_ticks
+        wanted = self._collector.after_records
+        if wanted:
+            end = max(end, int(times[min(wanted, len(times)) - 1]) if len(times) else end)
+        horizon = end if meta.horizon is None else min(end, meta.horizon)
+        kept = int((times <= horizon).sum())
+        return replace(meta, horizon=horizon, triggered=replace(found, kept=kept))
 
     def _in_words(self, found: Triggered) -> Triggered:
         """Say what the record was, with the names that are known by now."""

@@ -86,6 +86,7 @@ class DriverLoad:
         doorbell: its device, where that is a doorbell.
         parameters: what to send.
         progress: called now and then with (done, of how many).
+        enough: asked now and then; once it says so, nothing more is sent.
 
     Attributes:
         sent: requests that were sent.
@@ -102,6 +103,7 @@ class DriverLoad:
         doorbell: Doorbell | None,
         parameters: LoadParameters,
         progress: Callable[[int, int], None] | None = None,
+        enough: Callable[[], bool] | None = None,
     ) -> None:
         self.machine = machine
         self.sent = self.rung = self.unfinished = 0
@@ -111,6 +113,7 @@ class DriverLoad:
         self._doorbell = doorbell
         self._parameters = parameters
         self._progress = progress
+        self._enough = enough
         self._random = random.Random(parameters.seed)
         self._requests = parameters.requests if handle is not None else 0
         self._interrupts = parameters.interrupts if doorbell is not None else 0
@@ -130,6 +133,8 @@ class DriverLoad:
         total = self._requests + self._interrupts
         extra = 0  # interrupts from outside
         while True:
+            if self._enough is not None and self._enough():
+                self._requests, self._interrupts = self.sent, extra
             busy = self._answer()
             if extra < self._interrupts:
                 self._ring(self._random.randrange(self._vectors))

@@ -208,7 +208,8 @@ def run_driver(
             location = None if ids is None else machine.find_pci(*ids)
             driver = machine.load(image, parameters=dict(parameters.values) or None, device=location)
             handle = _opened(driver, parameters, notes)
-            load = DriverLoad(machine, handle, doorbells[0] if doorbells else None, parameters.load, progress)
+            doorbell = doorbells[0] if doorbells else None
+            load = DriverLoad(machine, handle, doorbell, parameters.load, progress, lambda: recording.stopped)
             load.run()
             _gone(driver, handle, notes)
     trace = recording.load()

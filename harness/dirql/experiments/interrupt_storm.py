@@ -119,7 +119,7 @@ def run_storm(
         folder.describe(NAME, asdict(parameters) | config_json(config), machine)
         with Recording(machine, folder.path) as recording:
             line = DoorbellLine(machine, doorbell, lock_per_vector=parameters.lock_per_vector)
-            storm = Storm(line, parameters, progress)
+            storm = Storm(line, parameters, progress, lambda: recording.stopped)
             try:
                 storm.run()
             finally:
@@ -176,6 +176,11 @@ def _interrupts(trace: Trace, vectors: int) -> list[int]:
 def _latencies(history: History, storm: Storm, interrupts: list[int]) -> dict[str, Percentiles]:
     """Times from sending to ISR to DPC. Known where each interrupt came alone: the n-th sent is the n-th ISR."""
     trace = history.trace
+    whole = trace.meta.triggered is None and not any(trace.lost) and not any(trace.let_go)
+    if not whole or not trace.recorded(
+        "IsrEnter", "DpcStart", "RendezvousEnter", "Rendezvous"
+    ):  # nothing tells which ISR is whose
+        return {name: Percentiles.of(np.zeros(0)) for name in ("host_to_isr", "isr_to_dpc", "host_to_dpc")}
     enter = trace.where("IsrEnter")
     starts = np.sort(trace.time[trace.where("DpcStart")])
     to_isr, to_dpc, both = [], [], []

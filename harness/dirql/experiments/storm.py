@@ -81,16 +81,22 @@ class Storm:
         line: the device and its driver.
         parameters: what to send.
         progress: called now and then with (acknowledged, count).
+        enough: asked now and then; once it says so, nothing more is sent.
     """
 
     def __init__(
-        self, line: DoorbellLine, parameters: StormParameters, progress: Callable[[int, int], None] | None = None
+        self,
+        line: DoorbellLine,
+        parameters: StormParameters,
+        progress: Callable[[int, int], None] | None = None,
+        enough: Callable[[], bool] | None = None,
     ) -> None:
         self.line = line
         self.parameters = parameters
         self.sent = [Sent() for _ in range(parameters.vectors)]
         self.seconds = 0.0
         self._progress = progress or _quiet
+        self._enough = enough
         self._random = random.Random(parameters.seed)
         self._left = parameters.count
         self._acknowledged = [0] * parameters.vectors
@@ -110,6 +116,7 @@ class Storm:
             if number:
                 self.line.retarget(number * self.parameters.vectors)
             until = self.parameters.count * (rounds - number - 1) // rounds
+            self._curtail()
             if machine.rendezvous is None:
                 self._run_live(until)
             else:
@@ -130,8 +137,13 @@ class Storm:
             vector for vector, sent in enumerate(self.sent) if len(sent.times) - self._acknowledged[vector] < window
         ]
 
+    def _curtail(self) -> None:
+        """Send nothing more, if what was sent is enough."""
+        if self._enough is not None and self._enough():
+            self._left = 0
+
     def _under_way(self) -> bool:
-        return self.parameters.count - self._left > sum(self._acknowledged)
+        return sum(len(sent.times) for sent in self.sent) > sum(self._acknowledged)
 
     def _look(self) -> None:
         """Read the driver's counts."""
@@ -154,6 +166,7 @@ class Storm:
             with suppress(BlockingIOError):
                 os.eventfd_read(bell)
             self._look()
+            self._curtail()
             self._progress(self.total_acknowledged, self.parameters.count)
 
     def _run_in_steps(self, until: int) -> None:
@@ -167,7 +180,8 @@ class Storm:
             rendezvous.wait_for_guest(deadline)
             before = self.total_acknowledged
             self._look()
-            chosen = [vector for vector in self._ready() if self._random.random() < 0.5][: self._left - until]
+            self._curtail()
+            chosen = [vector for vector in self._ready() if self._random.random() < 0.5][: max(0, self._left - until)]
             for vector in chosen:
                 self.line.send(vector)
                 self.line.doorbell.wait_consumed(vector)
