@@ -24,7 +24,7 @@ from dirql.trace.schema import Flags, Indices
 from dirql.trace.threads import READY, STANDBY, Threads, left_state
 
 if TYPE_CHECKING:
-    from dirql.trace.history import Lookup
+    from dirql.trace.lookup import Lookup
 
 SEARCH_STEPS = 20_000
 STARTS = ("DpcStart", "ThreadedDpcStart")

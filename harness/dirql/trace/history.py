@@ -13,6 +13,7 @@ from dirql.trace.dispatcher import Dispatcher
 from dirql.trace.dpcs import DpcRuns, dpc_runs
 from dirql.trace.intervals import Contexts, Intervals, contexts, cover, pair, pair_nested, pair_records
 from dirql.trace.irps import Irps
+from dirql.trace.lookup import Lookup
 from dirql.trace.schema import Bytes, Flags, Indices
 from dirql.trace.threads import Threads
 
@@ -36,21 +37,6 @@ def vector_of(trace: Trace, index: Indices) -> Indices:
 def interrupted_irql(trace: Trace, index: Indices) -> Indices:
     """Return the interrupted IRQLs of InterruptEnter or InterruptExit records."""
     return ((trace.arg0[index] >> np.uint64(8)) & np.uint64(0xFF)).astype(np.int64)
-
-
-class Lookup:
-    """What can be looked up for chosen records, by their indices.
-
-    Args:
-        find: looks it up.
-    """
-
-    def __init__(self, find: Callable[[Indices], Indices]) -> None:
-        self._find = find
-
-    def __getitem__(self, index: Indices) -> Indices:
-        """Look it up for the records of these indices."""
-        return self._find(index)
 
 
 class History:
@@ -106,8 +92,16 @@ class History:
 
     @cached_property
     def waits(self) -> Intervals:
-        """LockWait to LockAcquired by lock. What is `unstarted` or `inherited` are acquisitions without a wait."""
-        return pair(self.trace, "LockWait", "LockAcquired")
+        """LockWait to LockAcquired by lock: those of locks that were waited for.
+
+        What is `unstarted` or `inherited` are acquisitions without a wait.
+        """
+        trace = self.trace
+        wait, acquired = trace.where("LockWait"), trace.where("LockAcquired")
+        if len(wait) * 8 > len(acquired) or not trace.recorded("LockWait", "LockAcquired"):
+            return pair(trace, "LockWait", "LockAcquired")
+        index = np.sort(np.concatenate([wait, acquired[np.isin(trace.arg0[acquired], np.unique(trace.arg0[wait]))]]))
+        return pair_records(trace, index, trace.meta.events["LockWait"], (1 << 64) - 1)
 
     @cached_property
     def shared_holds(self) -> Intervals:

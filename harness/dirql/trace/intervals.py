@@ -15,6 +15,7 @@ from typing import TypeVar
 import numpy as np
 
 from dirql.trace.decode import Trace
+from dirql.trace.lookup import Lookup
 from dirql.trace.schema import Bytes, Indices, Words
 
 Depths = np.ndarray[tuple[int, ...], np.dtype[np.int16]]
@@ -104,8 +105,8 @@ def pair(
     leave: str,
     *,
     key_mask: int = (1 << 64) - 1,
-    group: Indices | None = None,
-    order: Indices | None = None,
+    group: Lookup | None = None,
+    order: Lookup | None = None,
 ) -> Intervals:
     """Pair the records of two events.
 
@@ -114,8 +115,8 @@ def pair(
         enter: event that begins.
         leave: event that ends.
         key_mask: bits of the first argument that make the key.
-        group: for every record, what it is paired within; None: its CPU.
-        order: for every record, its place within its group; None: that of the trace.
+        group: tells of every record what it is paired within; None: its CPU.
+        order: tells of every record its place within its group; None: that of the trace.
 
     Returns:
         The intervals; none where one of the events was not recorded all the time. After a quiet start none is
@@ -140,7 +141,7 @@ def pair_records(
     key_mask: int,
     level: Words | None = None,
     *,
-    group: Indices | None = None,
+    group: Lookup | None = None,
 ) -> Intervals:
     """Pair chosen records, in their order; see `pair`.
 
@@ -158,14 +159,14 @@ def pair_records(
     if level is not None:
         key |= level
     distinct, number = factorize(key)
-    groups = trace.cpus if group is None else int(group.max()) + 1
-    group = number * groups + (trace.cpu[index] if group is None else group[index])
-    order = stable_groups(group)
-    index, group, number = index[order], group[order], number[order]
+    within = trace.cpu[index] if group is None else group[index]
+    both = number * (int(within.max()) + 1) + within
+    order = stable_groups(both)
+    index, both, number = index[order], both[order], number[order]
     begins = trace.event[index] == enter
     same = np.empty(len(index) + 1, dtype=np.bool_)
     same[0] = same[-1] = False
-    same[1:-1] = group[1:] == group[:-1]
+    same[1:-1] = both[1:] == both[:-1]
     with_before, with_after = same[:-1], same[1:]
     begins_after, begins_before = np.zeros_like(begins), np.zeros_like(begins)
     begins_after[:-1], begins_before[1:] = begins[1:], begins[:-1]
@@ -187,21 +188,21 @@ def pair_records(
 
 
 def pair_nested(
-    trace: Trace, enter: str, leave: str, *, group: Indices | None = None, order: Indices | None = None
+    trace: Trace, enter: str, leave: str, *, group: Lookup | None = None, order: Lookup | None = None
 ) -> Intervals:
     """Pair the records of two events where the same may begin again before it ends; see `pair`.
 
     Keys are addresses of objects, whose low four bits are 0: they are the level from then on.
     """
     index = trace.where(enter, leave) if trace.recorded(enter, leave) else np.zeros(0, dtype=np.int64)
-    where = trace.cpu.astype(np.int64) if group is None else group
+    where = trace.cpu[index].astype(np.int64) if group is None else group[index]
     place = index if order is None else order[index]
     _, number = factorize(trace.arg0[index])
-    within = np.lexsort((place, where[index], number))
-    index, number = index[within], number[within]
+    within = np.lexsort((place, where, number))
+    index, number, where = index[within], number[within], where[within]
     begins = trace.are(index, enter)
     first = np.ones(len(index), dtype=np.bool_)
-    first[1:] = (number[1:] != number[:-1]) | (where[index[1:]] != where[index[:-1]])
+    first[1:] = (number[1:] != number[:-1]) | (where[1:] != where[:-1])
     depth = np.cumsum(np.where(begins, 1, -1))
     before = np.append(0, depth[:-1])[: len(depth)]
     if len(index):
@@ -213,7 +214,7 @@ def pair_nested(
         trace.meta.events.numbers.get(enter, -1),
         (1 << 64) - 16,
         (level & 0xF).astype(np.uint64),
-        group=where,
+        group=group,
     )
     return replace(spans, key=spans.key & np.uint64((1 << 64) - 16))
 
@@ -257,9 +258,8 @@ class Contexts:
         opens = np.zeros(size, dtype=np.bool_)
         opens[first] = True
         begin = np.flatnonzero(edge[:size])
-        number = np.zeros(size + 1, dtype=np.int32)
-        number[begin] = np.arange(len(begin), dtype=np.int32)
-        number[size] = len(begin)
+        edge[size] = True
+        number = np.cumsum(edge, dtype=np.int32) - np.int32(1)
         change = np.bincount(number[first], minlength=len(begin) + 1)
         change -= np.bincount(number[after], minlength=len(begin) + 1)
         depth = np.cumsum(change[:-1]).clip(0, 255).astype(np.uint8)
@@ -284,9 +284,10 @@ class Contexts:
         return out
 
     @cached_property
-    def opener(self) -> Indices:
+    def opener(self) -> Lookup:
         """Index of the record that began the innermost interval of each record; -1 outside all."""
-        return self._spread(self._records_of(self._opener))
+        record = self._records_of(self._opener)
+        return Lookup(lambda index: record[self._number[self.trace.position[index]]])
 
     def _records_of(self, stretch: Indices) -> Indices:
         """Return the first record of stretches; -1 for -1."""

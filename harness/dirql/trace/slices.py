@@ -211,10 +211,10 @@ def _bottom(history: History, within: Contexts) -> tuple[Bytes, Indices, Indices
     if not len(by_cpu):
         none = np.zeros(0, dtype=np.int64)
         return np.zeros(0, dtype=np.uint8), none, none, np.zeros(0, dtype=np.bool_)
-    outside = within.opener < 0
+    outside = within.opener[by_cpu] < 0
     switches = trace.are(by_cpu, "ThreadSwitch")
     idle = trace.are(by_cpu, "IdleEnter")
-    marks = np.flatnonzero(outside[by_cpu] & ~trace.are(by_cpu, "IdleExit"))
+    marks = np.flatnonzero(outside & ~trace.are(by_cpu, "IdleExit"))
     first = np.flatnonzero(np.diff(trace.cpu[by_cpu].astype(np.int64), prepend=-1))
     marks = np.union1d(marks, first)
     cpu = trace.cpu[by_cpu[marks]]

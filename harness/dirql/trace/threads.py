@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dirql.trace.intervals import factorize
+from dirql.trace.lookup import Lookup
 
 if TYPE_CHECKING:
     from dirql.trace.decode import Trace
@@ -72,19 +73,14 @@ class Threads:
     Attributes:
         address: KTHREAD of each; 0 where the trace does not tell.
         spells: who had which CPU when.
-        spell: for each record the number of the spell that it was made in.
-        number: for each record the number of the thread that had the CPU.
     """
 
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
         mine = trace.by_cpu
-        starts = np.zeros(len(trace), dtype=np.bool_)
         switches = trace.where("ThreadSwitch")
-        starts[trace.position[switches]] = True
-        first = np.flatnonzero(np.diff(trace.cpu[mine].astype(np.int64), prepend=-1))
-        starts[first] = True
-        place = np.flatnonzero(starts)
+        blocks = trace.blocks
+        place = np.unique(np.concatenate([trace.position[switches], blocks[:-1][np.diff(blocks) > 0]]))
         begin = mine[place]
         cpu = trace.cpu[begin]
         address = np.where(trace.are(begin, "ThreadSwitch"), trace.arg0[begin], np.uint64(0))
@@ -97,9 +93,12 @@ class Threads:
         end = np.where(follows, np.append(begin[1:], -1)[: len(place)], -1)
         thread, self.address, self.life = self._name(begin, cpu, address)
         self.spells = Spells(begin, last, end, cpu, thread)
-        self.spell = np.empty(len(trace), dtype=np.int64)
-        self.spell[mine] = np.cumsum(starts) - 1
-        self.number: Indices = thread[self.spell] if len(thread) else self.spell
+        self._place = place
+        self._turns = np.lexsort((begin, thread))
+        lengths = trace.position[last] - trace.position[begin] + 1
+        self._lengths = lengths[self._turns]
+        self._before = np.empty(len(begin), dtype=np.int64)
+        self._before[self._turns] = np.cumsum(self._lengths) - self._lengths
 
     def _idle_before(self, cpu: int, switches: Indices) -> int:
         """Return the CPU's idle thread if that is what its first switch left, as far as the trace tells; else 0."""
@@ -155,22 +154,32 @@ class Threads:
         return np.where((ranked[order[at]] == wanted) & (address != 0), order[at], -1)
 
     @cached_property
-    def order(self) -> Indices:
-        """All records, thread after thread, each thread's in the order in which it made them, on whatever CPU."""
-        spells = self.spells
-        turns = np.lexsort((spells.begin, spells.thread))
-        lengths = self.trace.position[spells.last] - self.trace.position[spells.begin] + 1
-        ends = np.cumsum(lengths[turns])
-        shift = self.trace.position[spells.begin[turns]] - (ends - lengths[turns])
-        order: Indices = self.trace.by_cpu[np.arange(len(self.trace)) + np.repeat(shift, lengths[turns])]
-        return order
+    def spell(self) -> Lookup:
+        """For each record the number of the spell that it was made in."""
+        return Lookup(lambda index: np.searchsorted(self._place, self.trace.position[index], side="right") - 1)
 
     @cached_property
-    def rank(self) -> Indices:
+    def number(self) -> Lookup:
+        """For each record the number of the thread that had the CPU."""
+        return Lookup(lambda index: self.spells.thread[self.spell[index]])
+
+    @cached_property
+    def rank(self) -> Lookup:
         """The place of each record in `order`."""
-        rank = np.empty(len(self.order), dtype=np.int64)
-        rank[self.order] = np.arange(len(rank))
-        return rank
+
+        def find(index: Indices) -> Indices:
+            spell = self.spell[index]
+            rank: Indices = self._before[spell] + self.trace.position[index] - self._place[spell]
+            return rank
+
+        return Lookup(find)
+
+    @cached_property
+    def order(self) -> Indices:
+        """All records, thread after thread, each thread's in the order in which it made them, on whatever CPU."""
+        shift = self._place[self._turns] - self._before[self._turns]
+        order: Indices = self.trace.by_cpu[np.arange(len(self.trace)) + np.repeat(shift, self._lengths)]
+        return order
 
     def previous(self, members: Flags) -> Indices:
         """Return for each record the one before it of the same thread, among some; -1 where none, and for all others.
@@ -178,10 +187,11 @@ class Threads:
         Args:
             members: the records that count.
         """
-        chain = self.order[members[self.order]]
+        chosen = members[self.order]
+        chain = self.order[chosen]
+        number = np.repeat(self.spells.thread[self._turns], self._lengths)[chosen]
         before = np.full(len(self.order), -1, dtype=np.int64)
-        same = self.number[chain[1:]] == self.number[chain[:-1]]
-        before[chain[1:]] = np.where(same, chain[:-1], -1)
+        before[chain[1:]] = np.where(number[1:] == number[:-1], chain[:-1], -1)
         return before
 
     @cached_property

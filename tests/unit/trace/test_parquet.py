@@ -86,7 +86,7 @@ def test_a_frame_has_the_records_and_their_names(run: Path) -> None:
 def test_a_frame_names_the_thread_that_has_the_cpu(run: Path) -> None:
     trace = load(run)
     threads = History(trace).threads
-    wanted = threads.address[threads.number].tolist()
+    wanted = threads.address[threads.number[np.arange(len(trace))]].tolist()
     found = trace.frame()["thread"].to_list()
     switches = trace.where("ThreadSwitch")
     first = {cpu: int(switches[trace.cpu[switches] == cpu][0]) for cpu in range(3)}

@@ -7,8 +7,9 @@ from functools import cached_property
 
 import numpy as np
 
-from dirql.trace.history import History, Lookup
+from dirql.trace.history import History
 from dirql.trace.intervals import Intervals
+from dirql.trace.lookup import Lookup
 from dirql.trace.schema import Flags, Indices, Words
 
 BEHIND_CPU = 1

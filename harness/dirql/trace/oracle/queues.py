@@ -225,12 +225,12 @@ def _next_below(history: History, index: Indices) -> Indices:
     raised = trace.are(before, "InterruptExit") & (trace.cpu[before] == trace.cpu[raises])
     raised &= interrupted_irql(trace, before) >= DISPATCH_LEVEL
     free[raises[raised]] = False  # interrupted between the raise and its record: it was made before all that
-    size = len(trace)
-    place = np.where(free[trace.by_cpu], np.arange(size), size)
-    following = np.minimum.accumulate(place[::-1])[::-1]
-    at = np.append(following, size)[trace.position[index] + 1]
-    found = trace.by_cpu[np.minimum(at, size - 1)]
-    return np.where((at < size) & (trace.cpu[found] == trace.cpu[index]), found, -1)
+    places = np.flatnonzero(free[trace.by_cpu])
+    if not len(places):
+        return np.full(len(index), -1, dtype=np.int64)
+    at = np.searchsorted(places, trace.position[index] + 1)
+    found = trace.by_cpu[places[np.minimum(at, len(places) - 1)]]
+    return np.where((at < len(places)) & (trace.cpu[found] == trace.cpu[index]), found, -1)
 
 
 def _another_asks(history: History, insert: int, after: int) -> bool:
