@@ -124,3 +124,19 @@ def test_the_last_records_of_a_long_run(tmp_path: Path) -> None:
     verdict = judge(trace)
     assert not verdict.violations
     assert all(clause.status is Status.UNKNOWN for clause in verdict.clauses)
+
+
+def test_every_record_that_a_flood_loses_is_counted(tmp_path: Path) -> None:
+    most = 20_000
+    with (
+        Machine(cpus=4, trace_records=64) as machine,
+        Recording(machine, tmp_path, classes=("marks",)) as recording,
+    ):
+        before = [machine.memory.variable("TraceRing", "TRACE_RING", cpu).get("Lost") for cpu in range(4)]
+        machine.link.wait_reply(start_storm(machine, most), "the storm to end", TIMEOUT)
+    trace = recording.load()
+    assert sum(trace.lost) > sum(before)
+    for cpu in range(4):
+        marks = int(np.count_nonzero(trace.raw(cpu)["Event"] == trace.meta.events["Mark"]))
+        assert marks + trace.lost[cpu] - before[cpu] in range(most, most + 3)  # a MaskSet may be lost too
+    assert all(clause.status is not Status.OK for clause in judge(trace).clauses)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dirql.trace.schema import Records
+    from tests.unit.trace.rows import Run
 
 _RUN = simulate(7, cpus=3, records=4000)
 
@@ -114,15 +115,18 @@ def test_a_class_that_is_not_recorded_breaks_nothing(name: str) -> None:
     assert [clause for clause in verdict.clauses if clause.status is Status.VIOLATED] == []
 
 
-@pytest.mark.parametrize("name", sorted(set(EVENT_CLASSES) - {ALWAYS}))
-def test_a_class_that_is_switched_off_for_a_while_breaks_nothing(name: str) -> None:
-    events = events_of_header()
-    first, last = (_RUN.rows[int(len(_RUN.rows) * part)] for part in (0.3, 0.6))
-    without = ~mask_of(events, [name]) & (1 << 128) - 1
-    low, high = without & (1 << 64) - 1, without >> 64
-    rows = [row for row in _RUN.rows if row.event not in EVENT_CLASSES[name] or not first.time <= row.time <= last.time]
-    rows.append(first.but(event="MaskSet", cpu=0, a0=low, a1=high))
+_SWITCHED = [(name, _RUN, 0.3, 0.6) for name in sorted(set(EVENT_CLASSES) - {ALWAYS})]
+_MISLEADING = ("irql", simulate(53, cpus=3, records=1500), 0.5, 0.8)
+"""A raised IRQL whose lowering is not there, and a thread switch that may take place below DISPATCH_LEVEL only."""
+
+
+@pytest.mark.parametrize(("name", "run", "begin", "end"), [*_SWITCHED, _MISLEADING])
+def test_a_class_that_is_switched_off_for_a_while_breaks_nothing(name: str, run: Run, begin: float, end: float) -> None:
+    first, last = (run.rows[int(len(run.rows) * part)] for part in (begin, end))
+    without = ~mask_of(events_of_header(), [name]) & (1 << 128) - 1
+    rows = [row for row in run.rows if row.event not in EVENT_CLASSES[name] or not first.time <= row.time <= last.time]
+    rows.append(first.but(event="MaskSet", cpu=0, a0=without & (1 << 64) - 1, a1=without >> 64))
     rows.sort(key=lambda row: row.time)
-    trace = build(rows, _RUN.cpus, accounting=_RUN.accounting)
+    trace = build(rows, run.cpus, accounting=run.accounting)
     assert not trace.recorded(EVENT_CLASSES[name][0])
     assert [clause for clause in judge(trace).clauses if clause.status is Status.VIOLATED] == []

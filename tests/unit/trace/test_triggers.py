@@ -181,6 +181,7 @@ def test_what_follows_is_kept_and_then_nothing(tmp_path: Path) -> None:
     assert collector.triggered is not None
     assert collector.drain().triggered is not None
     assert collector.triggered.sequence == 6
+    assert not collector._over()  # four records, but not twenty ticks
     rings[1].write(30)
     while not told:  # the collector's own thread sees that it is over
         pass
