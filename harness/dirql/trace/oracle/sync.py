@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from dirql.trace.history import DISPATCH_LEVEL, FIRST_APC_VECTOR, SPURIOUS_VECTOR, THREAD_EVENTS, History, vector_of
-from dirql.trace.intervals import factorize, stable_groups
+from dirql.trace.intervals import factorize
 from dirql.trace.oracle.guards import Guards
 from dirql.trace.oracle.interrupt import judge_level, judge_lock
 from dirql.trace.oracle.verdict import Clause, Finding
@@ -159,25 +159,24 @@ def _judge_steps(history: History, finding: Finding) -> None:
     step = np.zeros(len(steps), dtype=np.int64)
     for rank, name in enumerate(_STEPS):
         step[trace.are(steps, name)] = rank
-    steps_in_order = np.argsort(threads.rank[steps], kind="stable")
+    steps_in_order = np.argsort(threads.rank[steps])
     steps, step = steps[steps_in_order], step[steps_in_order]
     context = _callers(history, steps, step)
     mine = threads.number[steps]
-    _, group = factorize(np.where(context >= 0, context + len(threads.address), mine).astype(np.uint64))
     objects, number = factorize(trace.arg0[steps])
-    group = group * max(len(objects), 1) + number
-    order = stable_groups(group)
-    steps, step, group, context = steps[order], step[order], group[order], context[order]
-    mine = mine[order]
+    whose = np.where(context >= 0, context + len(threads.address), mine) * max(len(objects), 1) + number
+    order = np.argsort(whose * len(steps) + np.arange(len(steps)))  # theirs together, each one's in its order
+    steps, step, whose, context, mine = steps[order], step[order], whose[order], context[order], mine[order]
+    same = whose[1:] == whose[:-1]
+    first = np.ones(len(steps), dtype=np.bool_)
+    first[1:] = ~same
+    group = np.cumsum(first) - 1
     named = threads.address[mine] != 0 if len(mine) else mine.astype(np.bool_)
     low = (context < 0) & (trace.irql[steps] < DISPATCH_LEVEL) & ~named
     preemptible = np.zeros(int(group.max(initial=-1)) + 1, dtype=np.bool_)
     preemptible[group[low]] = True
-    same = group[1:] == group[:-1]
     follows = np.zeros(len(steps), dtype=np.bool_)
     follows[1:] = same & (step[1:] == (step[:-1] + 1) % 4)
-    first = np.ones(len(steps), dtype=np.bool_)
-    first[1:] = ~same
     inherited = first & (context < 0) & ((trace.meta.quiet is None) | ~(threads.all_known | (not threads.switched)))
     broken = ~follows & ~(first & (step == 0)) & ~inherited & ~preemptible[group]
     for at in np.flatnonzero(broken):
