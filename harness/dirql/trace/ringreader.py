@@ -18,6 +18,7 @@ Head, Lost and Tail are moved as whole aligned words through `memoryview.cast("Q
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -174,7 +175,7 @@ class RingReader:
             raise ProtocolError(f"trace ring of {size} records at {base:#x} does not fit {self._ram.nbytes:#x} bytes")
         self._records = np.frombuffer(self._ram, dtype=self._dtype, count=size, offset=base)
         self._sequence = self._records["Sequence"]
-        self._first_lap = np.arange(1, size + 1, dtype=np.uint32)
+        self._first_lap = _first_lap(size)
         self._size = size
         return True
 
@@ -207,3 +208,9 @@ class RingReader:
         if index > self._next:
             self._overrun += index - self._next
             self._next = index
+
+
+@lru_cache(maxsize=4)
+def _first_lap(size: int) -> npt.NDArray[np.uint32]:
+    """Return the sequence numbers of the slots of a ring that is filled for the first time; rings of a size share it."""
+    return np.arange(1, size + 1, dtype=np.uint32)
