@@ -212,5 +212,5 @@ class RingReader:
 
 @lru_cache(maxsize=4)
 def _first_lap(size: int) -> npt.NDArray[np.uint32]:
-    """Return the sequence numbers of the slots of a ring that is filled for the first time; rings of a size share it."""
+    """Return the sequence numbers of a ring filled for the first time; shared by all rings of a size."""
     return np.arange(1, size + 1, dtype=np.uint32)
