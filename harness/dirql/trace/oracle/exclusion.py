@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dirql.trace.intervals import stable_groups
 from dirql.trace.schema import Indices
 
 
@@ -26,7 +27,7 @@ def overlaps(group: Indices, begin: Indices, end: Indices, skew: int) -> tuple[I
     none = np.zeros(0, dtype=np.int64)
     if len(group) < 2:
         return none, none
-    order = np.lexsort((end, begin, group))
+    order = _by_group(group, begin, end)
     group, begin, end = group[order], begin[order], end[order]
     first = np.ones(len(group), dtype=np.bool_)
     first[1:] = group[1:] != group[:-1]
@@ -43,3 +44,11 @@ def overlaps(group: Indices, begin: Indices, end: Indices, skew: int) -> tuple[I
         return none, none
     longest = np.maximum.accumulate(np.where(end == reach, np.arange(len(end)), 0))
     return order[longest[later - 1]], order[later]
+
+
+def _by_group(group: Indices, begin: Indices, end: Indices) -> Indices:
+    """Return the order by group, then begin, then end: cheap where the beginnings are in order already."""
+    order = stable_groups(group)
+    if (np.diff(begin[order]) > 0)[np.diff(group[order]) == 0].all():
+        return order
+    return np.lexsort((end, begin, group))

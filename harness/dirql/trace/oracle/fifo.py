@@ -50,7 +50,8 @@ class _Waiters:
     def __init__(self, locks: Locks, kind: int) -> None:
         trace = locks.trace
         mine = locks.queued[locks.queued_kind == kind]
-        index = np.sort(np.concatenate([mine, locks.acquired]))
+        theirs = np.isin(trace.arg0[locks.acquired], np.unique(trace.arg0[mine]))
+        index = np.sort(np.concatenate([mine, locks.acquired[theirs]]))
         spans = pair_records(trace, index, trace.meta.events["LockQueued"], (1 << 64) - 1)
         self.queued = np.concatenate([spans.start, spans.running])
         self.acquired = np.concatenate([spans.end, np.full(len(spans.running), len(trace), dtype=np.int64)])
@@ -145,9 +146,10 @@ def _judge_predecessors(locks: Locks, waiters: _Waiters, finding: Finding) -> No
 def _judge_newcomers(locks: Locks, waiters: _Waiters, findings: list[Finding]) -> None:
     """Nobody acquires without waiting who only began to ask when others waited already."""
     trace, skew = locks.trace, locks.trace.skew_ticks
-    fresh = locks.acquired[~np.isin(locks.acquired, waiters.acquired)]
     locked = np.unique(trace.arg0[waiters.queued])
-    fresh = fresh[np.isin(trace.arg0[fresh], locked)]
+    is_new = np.isin(trace.arg0[locks.acquired], locked)
+    is_new[np.searchsorted(locks.acquired, waiters.acquired[waiters.done])] = False
+    fresh = locks.acquired[is_new]
     for lock in locked if len(fresh) else []:
         mine = np.flatnonzero(trace.arg0[waiters.queued] == lock)
         mine = mine[np.argsort(waiters.queued[mine])]

@@ -84,6 +84,8 @@ class Locks:
         before = previous[self.acquired]
         for _ in range(2):  # LockWait, LockQueued
             waits = (before >= 0) & (trace.are(before, "LockWait") | trace.are(before, "LockQueued"))
+            if not waits.any():
+                break
             again = np.flatnonzero(waits & (trace.arg0[before] == trace.arg0[self.acquired]))
             before[again] = previous[before[again]]
         return before
@@ -114,6 +116,8 @@ class Locks:
     def tried(self) -> Flags:
         """Which of `acquired` were by a routine that would not have waited."""
         trace = self.trace
+        if not (self.queued_kind == TRIED).any():
+            return np.zeros(len(self.acquired), dtype=np.bool_)
         after = self.history.following[self.acquired]
         tries: Flags = (after >= 0) & trace.are(after, "LockQueued") & (trace.arg0[after] == trace.arg0[self.acquired])
         tries &= trace.arg1[after] >> np.uint64(32) == TRIED
