@@ -53,17 +53,24 @@ def _storm(plan: Plan, run: Path) -> Row:
     records = load(run).records
     mixed = records[np.random.default_rng(1).permutation(count)]
 
-    def verdict() -> None:
-        if judge(load(run)).status is not Status.OK:
+    def verdict() -> list[float]:
+        trace = load(run)
+        for column in (trace.position, trace.event, trace.irql, trace.arg0, trace.arg1):
+            assert len(column) == count  # decoding has a row of its own
+        started = time.perf_counter()
+        found = judge(trace).status
+        seconds = time.perf_counter() - started
+        if found is not Status.OK:
             raise ProtocolError("the oracle finds fault with the storm")
+        return [count / seconds]
 
     def sort() -> None:
         np.take(mixed, np.lexsort((mixed["Sequence"], mixed["Time"])))
 
-    judged, sorted_ = interleaved([partial(_rate, count, action) for action in (verdict, sort)], ROUNDS, plan.step)
+    judged, sorted_ = interleaved([verdict, partial(_rate, count, sort)], ROUNDS, plan.step)
     return Row(
         name="oracle-core",
-        title="a stored trace opened and judged by all clauses, on one core",
+        title="a decoded trace judged by all clauses, intervals found anew, on one core",
         unit="events/s",
         ours=judged,
         comparator=sorted_,
