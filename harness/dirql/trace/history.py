@@ -11,7 +11,7 @@ import numpy as np
 from dirql.trace.decode import Trace
 from dirql.trace.dispatcher import Dispatcher
 from dirql.trace.dpcs import DpcRuns, dpc_runs
-from dirql.trace.intervals import Contexts, Intervals, contexts, cover, pair, pair_nested, pair_records
+from dirql.trace.intervals import Contexts, Depths, Intervals, contexts, cover, pair, pair_nested, pair_records
 from dirql.trace.irps import Irps
 from dirql.trace.lookup import Lookup
 from dirql.trace.schema import Bytes, Flags, Indices
@@ -164,10 +164,15 @@ class History:
         return Dispatcher(self)
 
     @cached_property
+    def interrupts_around(self) -> Depths:
+        """How many interrupts each record is in, laid out CPU after CPU."""
+        return cover(self.trace, self.interrupts)
+
+    @cached_property
     def of_threads(self) -> Flags:
         """Which records their thread made itself, in no interrupt: all but the switches from thread to thread."""
         trace = self.trace
-        own: Flags = (cover(trace, self.interrupts) == 0)[trace.position]
+        own: Flags = (self.interrupts_around == 0)[trace.position]
         own[trace.where("ThreadSwitch", "InterruptEnter", "InterruptExit")] = False
         return own
 

@@ -21,6 +21,7 @@ from dirql.trace.schema import Bytes, Indices, Words
 Depths = np.ndarray[tuple[int, ...], np.dtype[np.int16]]
 """How many intervals something is in."""
 _T = TypeVar("_T", bound=np.generic)
+_ALL_BITS = (1 << 64) - 1
 _FEW = 4096
 _TABLE = 1 << 16
 _TABLE_SHIFT = np.uint64(48)
@@ -155,10 +156,15 @@ def pair_records(
     """
     if not len(index):
         return no_intervals(trace)
-    key = trace.arg0[index] & np.uint64(key_mask)
+    key = trace.arg0[index]
+    if key_mask != _ALL_BITS:
+        key &= np.uint64(key_mask)
     if level is not None:
         key |= level
-    distinct, number = factorize(key)
+    if key_mask < _TABLE and level is None:
+        distinct, number = np.arange(key_mask + 1, dtype=np.uint64), key.astype(np.int64)
+    else:
+        distinct, number = factorize(key)
     within = trace.cpu[index] if group is None else group[index]
     both = number * (int(within.max()) + 1) + within
     order = stable_groups(both)

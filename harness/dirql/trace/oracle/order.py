@@ -26,7 +26,7 @@ from itertools import pairwise
 import numpy as np
 
 from dirql.trace.history import CONTEXT_EVENTS, History
-from dirql.trace.intervals import contexts, cover, factorize
+from dirql.trace.intervals import contexts, factorize
 from dirql.trace.oracle.locks import LOCK_EVENTS, Locks
 from dirql.trace.oracle.verdict import Clause, Finding
 from dirql.trace.schema import Indices
@@ -125,7 +125,7 @@ class _Nestings:
         self.asked = self.held = none = starts[:0]
         if not spans:
             return
-        asked = starts[cover(trace, *spans)[trace.position[starts]] > 1]
+        asked = starts[locks.occupied[starts] > 0]
         if not len(asked) and not len(waiting):
             return
         within = contexts(trace, *spans)

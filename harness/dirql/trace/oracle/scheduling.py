@@ -74,7 +74,11 @@ def _judge_levels(history: History, locks: Locks, switches: Indices, finding: Fi
             certain=True,
         )
     spans = (history.interrupts, history.isrs, history.syncs, history.dpcs, history.ipi_calls)
-    wrong = switches[cover(trace, *spans)[trace.position[switches]] > 0]
+    within = history.interrupts_around[trace.position[switches]] > 0
+    within |= history.in_routines.opener[switches] >= 0
+    if len(history.ipi_calls) or len(history.ipi_calls.running):
+        within |= cover(trace, history.ipi_calls)[trace.position[switches]] > 0
+    wrong = switches[within]
     opener = contexts(trace, *spans).opener[wrong] if len(wrong) else wrong
     for at in np.flatnonzero(opener >= 0):
         index, around = wrong[at], opener[at]
