@@ -92,6 +92,7 @@ def test_one_halt_may_have_begun_before_the_thread_was_ready(idles: int, status:
     for at in range(idles):
         rows += [Row(30 + 10 * at, 1, "IdleEnter", 0), Row(35 + 10 * at, 1, "IdleExit", 0)]
     assert judge(build(rows, 2))["THR-READY"].status is status
+    assert judge(build(rows, 2, cut=True))["THR-READY"].status is Status.UNKNOWN
 
 
 def test_thread_that_another_cpu_took_is_not_forgotten() -> None:

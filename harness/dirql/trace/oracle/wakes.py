@@ -55,6 +55,8 @@ def judge(history: History, locks: Locks) -> list[Finding]:
 def _judge_ready(history: History, finding: Finding) -> None:
     trace = history.trace
     finding.judged = len(history.dispatcher.readied)
+    if trace.meta.cut:
+        return  # another CPU may have been about to run it
     idles = trace.where("IdleEnter")
     for ready in history.dispatcher.readied:
         life = ready.thread
