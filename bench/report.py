@@ -13,7 +13,7 @@ from bench.plan import CPUS, MODE_ICOUNT
 from bench.trace_store import record
 from dirql.report.html.page import write_report
 from dirql.trace.folder import load
-from dirql.trace.history import History
+from dirql.trace.history.history import History
 from dirql.trace.oracle import judge
 
 if TYPE_CHECKING:

@@ -120,7 +120,7 @@ def _summarise(run: Path, expected: dict[tuple[str, int], int]) -> list[str]:
     """Write the Parquet file and count by event and CPU; return what is wrong."""
     import polars as pl
 
-    from dirql.trace.parquet import export_parquet, parquet_file, scan
+    from dirql.trace.export.parquet import export_parquet, parquet_file, scan
     from dirql.trace.store import open_trace
 
     with _step("write its Parquet file"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How fast a stored trace is decoded, merged, judged, exported and summarised: all of one recorded storm."""
+"""How fast a stored trace is decoded, merged, exported and summarised: all of one recorded storm."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ from bench.ctf import write_ctf
 from bench.figures import Figure, Goal, GoalKind, Row, interleaved
 from bench.plan import CPUS, MODE_ICOUNT
 from dirql.errors import ProtocolError
+from dirql.trace.export.perfetto import write_perfetto
 from dirql.trace.folder import load
-from dirql.trace.history import History
-from dirql.trace.oracle import Status, judge
+from dirql.trace.history.history import History
 from dirql.trace.percpu import count_gaps
-from dirql.trace.perfetto import write_perfetto
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,7 +51,7 @@ def store_rows(plan: Plan) -> list[Row]:
         record(run, plan.effort.interrupts * _INTERRUPTS)
         trace = load(run)
         note = f"{len(trace):,} records, {len(trace) * trace.meta.record_size / 1e6:.0f} MB, in the page cache"
-        rows = [*_decoding(plan, run, trace, note), *_using(plan, run, trace, note)]
+        rows = [*_decoding(plan, run, trace, note), _exporting(plan, run, trace, note)]
         return [*rows, _summarising(plan, run, trace, Path(name) / "ctf", note)]
 
 
@@ -115,46 +114,26 @@ def _decoding(plan: Plan, run: Path, trace: Trace, note: str) -> list[Row]:
     ]
 
 
-def _using(plan: Plan, run: Path, trace: Trace, note: str) -> list[Row]:
-    """Measure the oracle, and the export to Perfetto beside the protobuf library's own packets."""
+def _exporting(plan: Plan, run: Path, trace: Trace, note: str) -> Row:
+    """Measure the export to Perfetto beside the protobuf library's own packets."""
     path = run / "bench.perfetto-trace"
-
-    def verdict() -> None:
-        if judge(trace, history=History(trace)).status is not Status.OK:
-            raise ProtocolError("the oracle finds fault with the storm")
 
     def export() -> None:
         write_perfetto(History(load(run)), path)
 
-    judged, exported = interleaved(
-        [partial(_rate, len(trace), action) for action in (verdict, export)], max(ROUNDS // 3, 1), plan.step
+    (exported,) = interleaved([partial(_rate, len(trace), export)], max(ROUNDS // 3, 1), plan.step)
+    return Row(
+        name="trace-perfetto",
+        title="export to Perfetto, from the files of the run to the file",
+        unit="events/s",
+        ours=exported,
+        comparator=Figure.of([_packets_by_the_library()]),
+        beside="track events made one by one with the protobuf library",
+        goal=Goal(GoalKind.VALUE_AT_LEAST, 300_000),
+        mode=MODE_ICOUNT,
+        cpus=CPUS,
+        note=note,
     )
-    one_by_one = Figure.of([_packets_by_the_library()])
-    named = (
-        (
-            *("trace-oracle", "the oracle, all clauses, on one core", judged, 2_000_000),
-            *(exported, "export of the same trace to Perfetto"),
-        ),
-        (
-            *("trace-perfetto", "export to Perfetto, from the files of the run to the file", exported, 300_000),
-            *(one_by_one, "track events made one by one with the protobuf library"),
-        ),
-    )
-    return [
-        Row(
-            name=name,
-            title=title,
-            unit="events/s",
-            ours=ours,
-            comparator=comparator,
-            beside=beside,
-            goal=Goal(GoalKind.VALUE_AT_LEAST, least),
-            mode=MODE_ICOUNT,
-            cpus=CPUS,
-            note=note,
-        )
-        for name, title, ours, least, comparator, beside in named
-    ]
 
 
 def _summarising(plan: Plan, run: Path, trace: Trace, ctf: Path, note: str) -> Row:

@@ -22,14 +22,14 @@ from dirql.guest.memory import physical
 from dirql.naming import Names
 from dirql.qemu.waits import Deadline
 from dirql.trace.clock import Clock
-from dirql.trace.collect import Collected, Collector, RingReader
-from dirql.trace.conditions import parse_after, parse_condition
 from dirql.trace.events import mask_of
 from dirql.trace.folder import TraceMeta, load, trace_folder, write_meta
+from dirql.trace.live.collect import Collected, Collector, RingReader
+from dirql.trace.live.conditions import parse_after, parse_condition
+from dirql.trace.live.triggers import HoldTrigger, RecordTrigger
 from dirql.trace.namefiles import read_names
 from dirql.trace.schema import RingLayout, record_dtype
 from dirql.trace.symbols import SymbolTable
-from dirql.trace.triggers import HoldTrigger, RecordTrigger
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from dirql.recordingoptions import RecordingOptions
     from dirql.trace.accounting import Accounting
     from dirql.trace.decode import Trace
-    from dirql.trace.rounds import OracleRounds
+    from dirql.trace.live.rounds import OracleRounds
     from dirql.trace.triggered import Triggered
 
 ICOUNT_HZ = 1e9
@@ -220,7 +220,7 @@ class Recording:
             trigger.resolve(self.machine.symbols.places)
         conditions = [each for each in self.options.conditions if each.kind == "violation"]
         if conditions:
-            from dirql.trace.rounds import OracleRounds  # the oracle is only loaded where it is asked
+            from dirql.trace.live.rounds import OracleRounds  # the oracle is only loaded where it is asked
 
             for condition in conditions:
                 self._rounds.append(OracleRounds(self._collector, self.folder, self._meta, condition))
@@ -327,7 +327,7 @@ class Recording:
         """Say what the record was, with the names that are known by now."""
         if found.record is None:
             return found
-        from dirql.trace.describe import describe_arguments  # only where something was found
+        from dirql.trace.history.describe import describe_arguments  # only where something was found
 
         number, argument0, argument1 = found.record
         symbols = SymbolTable((), (), *read_names(trace_folder(self.folder)))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dirql.errors import UsageError
-from dirql.trace.conditions import Condition, parse_after, parse_condition
 from dirql.trace.events import events_of
+from dirql.trace.live.conditions import Condition, parse_after, parse_condition
 
 Then = Literal["off", "hold"]
 

@@ -45,7 +45,7 @@ def top(once: bool, as_json: bool, every: float, wait: float, what: tuple[str, .
     """
     from dirql.report.tables import report_console
     from dirql.report.top import print_json, print_once, show_top, wait_for_trace
-    from dirql.trace.follow import newest_run
+    from dirql.trace.live.follow import newest_run
 
     screen = not once and not as_json
     if screen and not (sys.stdout.isatty() and sys.stdin.isatty()):

@@ -25,11 +25,11 @@ def diff(before: Path, after: Path, everything: bool, events_only: bool, as_json
     Streams are compared between runs in virtual time (icount), which replay exactly. Exit status 0 if B is judged as A
     is, or better; 1 if it breaks a rule that A kept, or no longer shows that all were kept.
     """
-    from dirql.trace.diff import compare
     from dirql.trace.folder import load
-    from dirql.trace.history import History
+    from dirql.trace.history.history import History
     from dirql.trace.oracle import judge
-    from dirql.trace.stats import statistics
+    from dirql.trace.stats.diff import compare
+    from dirql.trace.stats.summary import statistics
 
     histories = [History(load(run)) for run in (before, after)]
     first, second = histories

@@ -28,7 +28,7 @@ from dirql.cli.window import window_from, window_options_until
 @window_options_until
 def export(run: Path, form: str, path: Path | None, no_verdict: bool, **part: Any) -> int:  # noqa: ANN401
     """Write the trace of a run, or a part of it, in a format that other tools read."""
-    from dirql.trace.export import export_trace
+    from dirql.trace.export.formats import export_trace
 
     done = export_trace(run, form, path, window_from(**part), judged=not no_verdict)
     if not done.path.is_file():  # standard output has the records

@@ -42,10 +42,10 @@ def summary(
     from dirql.report.tables import report_console
     from dirql.trace.events import EVENT_CLASSES, events_of
     from dirql.trace.folder import load
-    from dirql.trace.history import History
+    from dirql.trace.history.history import History
     from dirql.trace.oracle import Budgets, Status, judge
-    from dirql.trace.part import Part
-    from dirql.trace.stats import statistics
+    from dirql.trace.stats.part import Part
+    from dirql.trace.stats.summary import statistics
 
     result = run / "result.json"
     told = json.loads(result.read_text(encoding="utf-8")) if result.is_file() else {}

@@ -13,7 +13,7 @@ from dirql.experiments.series import ICOUNT_NS, config_json
 from dirql.machine import Machine
 from dirql.recording import clock_pairs
 from dirql.trace.clock import Clock
-from dirql.trace.stats import Percentiles
+from dirql.trace.stats.summary import Percentiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable

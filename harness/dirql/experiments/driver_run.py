@@ -14,9 +14,9 @@ from dirql.guest import artifacts
 from dirql.guest.image import DriverImage
 from dirql.machine import Machine
 from dirql.recording import Recording
-from dirql.trace.history import History
+from dirql.trace.history.history import History
 from dirql.trace.oracle import Status, Verdict, judge
-from dirql.trace.stats import TraceStats, statistics
+from dirql.trace.stats.summary import TraceStats, statistics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

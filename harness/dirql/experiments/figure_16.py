@@ -18,7 +18,7 @@ from dirql.errors import GuestError, UsageError
 from dirql.experiments.series import config_json
 from dirql.machine import Machine
 from dirql.recording import Recording
-from dirql.trace.history import DISPATCH_LEVEL, History
+from dirql.trace.history.history import DISPATCH_LEVEL, History
 from dirql.trace.oracle import Status, judge
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from dirql.machine import Machine
 from dirql.recording import Recording
 from dirql.trace.accounting import Accounting
 from dirql.trace.folder import read_meta, write_meta
-from dirql.trace.history import History
+from dirql.trace.history.history import History
 from dirql.trace.oracle import Status, Verdict, judge
-from dirql.trace.stats import Percentiles, TraceStats, statistics
+from dirql.trace.stats.summary import Percentiles, TraceStats, statistics
 
 if TYPE_CHECKING:
     from collections.abc import Callable

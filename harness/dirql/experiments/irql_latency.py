@@ -21,9 +21,9 @@ from dirql.experiments.series import config_json, send_ticks, times_json
 from dirql.machine import Machine
 from dirql.qemu.waits import Deadline
 from dirql.recording import Recording
-from dirql.trace.history import History, interrupted_irql
+from dirql.trace.history.history import History, interrupted_irql
 from dirql.trace.oracle import judge
-from dirql.trace.stats import Percentiles
+from dirql.trace.stats.summary import Percentiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,7 +20,7 @@ from dirql.experiments.series import config_json
 from dirql.machine import Machine
 from dirql.qemu.waits import Deadline
 from dirql.recording import Recording
-from dirql.trace.history import History
+from dirql.trace.history.history import History
 from dirql.trace.oracle import Status, judge
 
 if TYPE_CHECKING:

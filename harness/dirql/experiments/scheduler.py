@@ -16,10 +16,10 @@ from dirql.errors import GuestError, ProtocolError, UsageError
 from dirql.experiments.series import config_json, times_json
 from dirql.machine import Machine
 from dirql.recording import Recording
-from dirql.trace.history import History
-from dirql.trace.lives import State
+from dirql.trace.history.history import History
+from dirql.trace.history.lives import State
 from dirql.trace.oracle import judge
-from dirql.trace.stats import Percentiles
+from dirql.trace.stats.summary import Percentiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable

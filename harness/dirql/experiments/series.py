@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dirql.config import MachineConfig
     from dirql.machine import Machine
     from dirql.trace.decode import Trace
-    from dirql.trace.stats import Percentiles
+    from dirql.trace.stats.summary import Percentiles
 
     Ticks = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 

@@ -17,7 +17,7 @@ import numpy as np
 from dirql.errors import GuestError, UsageError
 from dirql.experiments.series import config_json, times_json
 from dirql.machine import Machine
-from dirql.trace.stats import Percentiles
+from dirql.trace.stats.summary import Percentiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable

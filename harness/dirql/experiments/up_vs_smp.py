@@ -18,10 +18,10 @@ from dirql.experiments.series import ICOUNT_NS, config_json, times_json
 from dirql.machine import Machine
 from dirql.recording import Recording, clock_pairs
 from dirql.trace.clock import Clock
-from dirql.trace.history import History
-from dirql.trace.intervals import Intervals
+from dirql.trace.history.history import History
+from dirql.trace.history.intervals import Intervals
 from dirql.trace.oracle import Status, judge
-from dirql.trace.stats import Percentiles, statistics
+from dirql.trace.stats.summary import Percentiles, statistics
 
 if TYPE_CHECKING:
     from collections.abc import Callable

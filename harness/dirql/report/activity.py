@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dirql.trace.slices import Kind
+from dirql.trace.export.slices import Kind
 
 if TYPE_CHECKING:
-    from dirql.trace.history import History
+    from dirql.trace.export.slices import Slices
+    from dirql.trace.history.history import History
     from dirql.trace.schema import Flags, Indices
-    from dirql.trace.slices import Slices
 
 NOTHING = -1
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from dirql.trace.flows import Flow
-    from dirql.trace.stats import CpuStats, DpcStats, Percentiles, TraceStats
+    from dirql.trace.stats.flows import Flow
+    from dirql.trace.stats.summary import CpuStats, DpcStats, Percentiles, TraceStats
 
 WIDEST = 16
 """CPUs that a table has a column for at most; of more it gives the sum only."""

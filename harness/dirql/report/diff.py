@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dirql.report.tables import LATENCIES, duration, experiment_table
-from dirql.trace.diff import Change, Comparison, Parting
+from dirql.trace.stats.diff import Change, Comparison, Parting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from dirql.trace.diff import Count, LockChange, Times
+    from dirql.trace.stats.diff import Count, LockChange, Times
 
 ALIKE = 0.1
 """Ratios are coloured from a change of this part on."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dirql.experiments.dpc_placement import DpcPlacementResult
     from dirql.experiments.irql_latency import IrqlLatencyResult
     from dirql.experiments.routing import RoutingResult
-    from dirql.trace.stats import Percentiles
+    from dirql.trace.stats.summary import Percentiles
 
 _TIMES = ("min", "median", "p90", "p99", "max")
 _WIDTH = 0.8

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dirql.trace.irps import major_function, major_name
-from dirql.trace.slices import Kind
+from dirql.trace.export.slices import Kind
+from dirql.trace.history.irps import major_function, major_name
 
 if TYPE_CHECKING:
-    from dirql.trace.history import History
-    from dirql.trace.slices import Slices
+    from dirql.trace.export.slices import Slices
+    from dirql.trace.history.history import History
 
 LETTERS = {
     Kind.IDLE: ".",

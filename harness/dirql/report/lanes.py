@@ -18,17 +18,17 @@ from dirql.report.labels import LETTERS, Labels
 from dirql.report.tables import duration
 from dirql.report.timeline import COLOURS as DRAWN
 from dirql.report.timeline import NAMES
-from dirql.trace.slices import Kind, cpu_slices
+from dirql.trace.export.slices import Kind, cpu_slices
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from rich.text import Text
 
-    from dirql.trace.history import History
+    from dirql.trace.export.slices import Slices
+    from dirql.trace.history.history import History
     from dirql.trace.oracle.verdict import Violation
     from dirql.trace.schema import Indices
-    from dirql.trace.slices import Slices
     from dirql.trace.window import Window
 
 COLOURS = {**DRAWN, Kind.IDLE: "#808080", Kind.SYSTEM_INTERRUPT: "#4c9fd8", Kind.START_IO: "#5c9fd6"}

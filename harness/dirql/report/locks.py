@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from dirql.report.counts import ROWS, WIDEST
 from dirql.report.tables import duration, experiment_table
-from dirql.trace.flows import matrix
+from dirql.trace.stats.flows import matrix
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from dirql.trace.stats import LockStats, Percentiles, TraceStats
+    from dirql.trace.stats.summary import LockStats, Percentiles, TraceStats
     from dirql.trace.symbols import SymbolTable
 
 DETAILED = 2

@@ -12,9 +12,9 @@ from dirql.report.tables import print_report, report_console
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dirql.trace.history import History
+    from dirql.trace.history.history import History
     from dirql.trace.oracle import Verdict
-    from dirql.trace.stats import Percentiles, TraceStats
+    from dirql.trace.stats.summary import Percentiles, TraceStats
 
 PICTURE = "timeline.png"
 PERFETTO = "trace.perfetto-trace"
@@ -30,8 +30,8 @@ def export(history: History, verdict: Verdict, folder: Path, name: str) -> None:
         name: of the experiment, for the picture's title.
     """
     from dirql.report.timeline import draw_timeline
-    from dirql.trace.parquet import parquet_file
-    from dirql.trace.perfetto import write_perfetto
+    from dirql.trace.export.parquet import parquet_file
+    from dirql.trace.export.perfetto import write_perfetto
 
     history.trace.to_parquet(parquet_file(folder))
     write_perfetto(history, folder / PERFETTO, verdict)

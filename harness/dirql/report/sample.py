@@ -11,20 +11,20 @@ import numpy as np
 from dirql.report.activity import activity
 from dirql.report.labels import Labels
 from dirql.report.violations import numbered
-from dirql.trace.history import History
+from dirql.trace.export.slices import Kind, cpu_slices
+from dirql.trace.history.history import History
 from dirql.trace.oracle.verdict import Status
-from dirql.trace.part import Part
-from dirql.trace.percentiles import Percentiles
-from dirql.trace.slices import Kind, cpu_slices
-from dirql.trace.stats import statistics
+from dirql.trace.stats.part import Part
+from dirql.trace.stats.percentiles import Percentiles
+from dirql.trace.stats.summary import statistics
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from dirql.report.activity import Activity
     from dirql.trace.decode import Trace
-    from dirql.trace.follow import Follower, Judged
-    from dirql.trace.stats import TraceStats
+    from dirql.trace.live.follow import Follower, Judged
+    from dirql.trace.stats.summary import TraceStats
 
 NEWEST = 40_000
 """Records of each CPU that a look takes in at most."""
@@ -313,7 +313,7 @@ def sample_once(run: Path) -> Sample:
     Raises:
         UsageError: the folder holds no trace.
     """
-    from dirql.trace.follow import Follower
+    from dirql.trace.live.follow import Follower
 
     follower = Follower(run)
     return look(follower, Said().and_then(follower.judge()))

@@ -16,8 +16,8 @@ from dirql.report.lanes import draw, lanes_of
 from dirql.report.tables import report_console
 from dirql.report.violations import numbered
 from dirql.report.window import choose_window
-from dirql.trace.describe import describe, object_words
-from dirql.trace.history import History
+from dirql.trace.history.describe import describe, object_words
+from dirql.trace.history.history import History
 from dirql.trace.oracle import Verdict, judge
 from dirql.trace.window import Window, parse_time
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from dirql.trace.decode import Trace
     from dirql.trace.oracle import Verdict
     from dirql.trace.oracle.verdict import Violation
-    from dirql.trace.part import Part
-    from dirql.trace.stats import TraceStats
+    from dirql.trace.stats.part import Part
+    from dirql.trace.stats.summary import TraceStats
 
 VIOLATIONS = 10
 """Violations that are printed at most, unless more are asked for."""

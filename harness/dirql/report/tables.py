@@ -9,9 +9,9 @@ from __future__ import annotations
 import sys
 from typing import IO, TYPE_CHECKING
 
-from dirql.trace.irps import major_name
+from dirql.trace.history.irps import major_name
 from dirql.trace.oracle.verdict import NO_EVIDENCE, Status, Verdict, Violation
-from dirql.trace.stats import Percentiles, TraceStats
+from dirql.trace.stats.summary import Percentiles, TraceStats
 from dirql.trace.symbols import SymbolTable
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dirql.config import MachineConfig
     from dirql.experiments.deferral import DeferralResult
     from dirql.experiments.scheduler import SchedulerResult
-    from dirql.trace.stats import Percentiles
+    from dirql.trace.stats.summary import Percentiles
 
 _SHOWN_MS = 60.0
 _LANE = 0.8

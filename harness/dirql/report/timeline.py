@@ -15,8 +15,8 @@ import numpy as np
 
 from dirql.report.activity import activity
 from dirql.report.window import choose_window
-from dirql.trace.history import History
-from dirql.trace.slices import Kind, Slices, cpu_slices
+from dirql.trace.export.slices import Kind, Slices, cpu_slices
+from dirql.trace.history.history import History
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

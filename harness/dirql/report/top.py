@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from dirql.trace.follow import Follower, Judged
+    from dirql.trace.live.follow import Follower, Judged
 
 _RESTS = 4
 """Times what the oracle took before it is asked again: it may have a fifth of a CPU."""
@@ -83,7 +83,7 @@ def wait_for_trace(run: Path, seconds: float, gone: Callable[[], bool] = lambda:
     Raises:
         UsageError: none has.
     """
-    from dirql.trace.follow import Follower
+    from dirql.trace.live.follow import Follower
 
     deadline = time.monotonic() + seconds
     while True:

@@ -12,7 +12,7 @@ from dirql.report.lanes import COLOURS
 from dirql.report.sample import SPINNING
 from dirql.report.tables import duration, experiment_table
 from dirql.report.timeline import NAMES
-from dirql.trace.slices import Kind
+from dirql.trace.export.slices import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from dirql.experiments.up_vs_smp import UpVsSmpPoint, UpVsSmpResult
-    from dirql.trace.history import History
+    from dirql.trace.history.history import History
 
 _WIDTH = 0.8
 _SHOWN = 4

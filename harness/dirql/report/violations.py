@@ -35,7 +35,7 @@ def print_violations(console: Console, chosen: Sequence[tuple[int, Violation]], 
     """
     from rich.text import Text
 
-    from dirql.trace.describe import describe
+    from dirql.trace.history.describe import describe
 
     sources = Sources()
     for number, violation in chosen:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dirql.trace.history import History
+from dirql.trace.history.history import History
 from dirql.trace.schema import Indices
 
 if TYPE_CHECKING:

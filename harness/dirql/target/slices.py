@@ -17,9 +17,9 @@ import numpy as np
 from dirql.guest.link import STATUS_NOT_IMPLEMENTED
 from dirql.guest.memory import physical
 from dirql.trace.clock import Clock
-from dirql.trace.collect import RingReader
 from dirql.trace.decode import Trace
 from dirql.trace.folder import TraceMeta
+from dirql.trace.live.collect import RingReader
 from dirql.trace.quiet import Connection, QuietStart
 from dirql.trace.schema import RingLayout, record_dtype
 

@@ -185,13 +185,13 @@ class Trace:
         Args:
             window: which of them; None: all.
         """
-        from dirql.trace.frame import Frames
+        from dirql.trace.export.frame import Frames
 
         return Frames(self.meta, self.symbols).frame(self, window)
 
     def to_parquet(self, path: Path, window: Window | None = None) -> int:
         """Write `frame` as a Parquet file, and return the number of records written."""
-        from dirql.trace.parquet import write_parquet
+        from dirql.trace.export.parquet import write_parquet
 
         return write_parquet([self], self.meta, self.symbols, path, window)
 

@@ -20,7 +20,7 @@ from dirql.futures import RequestFuture, wait_any
 from dirql.machine import Machine
 from dirql.qemu.command import Mode
 from dirql.recording import Recording
-from dirql.trace.history import History
+from dirql.trace.history.history import History
 from dirql.trace.oracle import Status, judge
 
 NAME = r"\\.\Doorbell0"

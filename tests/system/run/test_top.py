@@ -19,8 +19,8 @@ from dirql.recording import Recording
 from dirql.report.sample import Said, Sample, look
 from dirql.report.topview import View, picture
 from dirql.trace.folder import read_meta
-from dirql.trace.follow import Follower
-from dirql.trace.livefile import read_live
+from dirql.trace.live.follow import Follower
+from dirql.trace.live.livefile import read_live
 from dirql.trace.oracle import judge
 
 LIMIT = 60

@@ -12,9 +12,9 @@ import pytest
 from dirql.report.tables import duration, print_report, report_console, verdict_table
 from dirql.report.timeline import draw_timeline
 from dirql.report.window import INTERRUPTS, choose_window
-from dirql.trace.history import History
+from dirql.trace.history.history import History
 from dirql.trace.oracle import judge
-from dirql.trace.stats import statistics
+from dirql.trace.stats.summary import statistics
 from dirql.trace.symbols import SymbolTable
 from tests.unit.trace.mutants import MUTANTS
 from tests.unit.trace.synth import Row, build, simulate
@@ -100,7 +100,7 @@ def test_window_holds_a_readable_number_of_interrupts() -> None:
 
 
 def test_reports_are_imported_without_their_heavy_libraries() -> None:
-    code = "import dirql.report.tables, dirql.report.timeline, dirql.trace.perfetto, sys; print(*sys.modules)"
+    code = "import dirql.report.tables, dirql.report.timeline, dirql.trace.export.perfetto, sys; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"matplotlib", "rich", "perfetto"} & set(modules)
 

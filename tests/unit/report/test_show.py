@@ -15,9 +15,9 @@ from dirql.errors import UsageError
 from dirql.report.activity import activity
 from dirql.report.cells import cells_of
 from dirql.report.lanes import draw, exact, lanes_of, shade
+from dirql.trace.export.slices import cpu_slices
 from dirql.trace.folder import load, write_meta, write_records
-from dirql.trace.history import History
-from dirql.trace.slices import cpu_slices
+from dirql.trace.history.history import History
 from dirql.trace.window import Window, parse_time
 from tests.unit.trace.mutants import MUTANTS
 from tests.unit.trace.synth import Row, Run, build, make_meta, simulate, to_arrays

@@ -14,8 +14,8 @@ from dirql.cli.main import cli
 from dirql.report.run import result_lines
 from dirql.report.sources import Sources
 from dirql.trace.folder import load, write_meta, write_records
-from dirql.trace.history import History
-from dirql.trace.stats import statistics
+from dirql.trace.history.history import History
+from dirql.trace.stats.summary import statistics
 from dirql.trace.symbols import SymbolTable
 from tests.unit.trace.mutants import MUTANTS
 from tests.unit.trace.synth import Run, make_meta, simulate, to_arrays

@@ -24,10 +24,10 @@ from dirql.report.sample import Said, Sample, look, sample_once
 from dirql.report.top import show_top, wait_for_trace
 from dirql.report.topview import ORDERS, View, picture
 from dirql.trace.folder import write_meta, write_records
-from dirql.trace.follow import Follower, Judged
-from dirql.trace.history import History
+from dirql.trace.history.history import History
+from dirql.trace.live.follow import Follower, Judged
 from dirql.trace.oracle import judge
-from dirql.trace.stats import statistics
+from dirql.trace.stats.summary import statistics
 from tests.unit.trace.mutants import MUTANTS
 from tests.unit.trace.synth import Run, make_meta, simulate, to_arrays
 
@@ -77,7 +77,7 @@ def test_a_sample_is_what_the_statistics_say(faulty: Path, sample: Sample) -> No
 def test_a_recording_whose_process_is_gone_says_so(tmp_path: Path) -> None:
     folder = keep(tmp_path, GOOD)
     write_meta(folder, make_meta(3, cut=True))
-    begins = "import sys; from pathlib import Path; from dirql.trace.livefile import LiveFile; "
+    begins = "import sys; from pathlib import Path; from dirql.trace.live.livefile import LiveFile; "
     begins += "LiveFile(Path(sys.argv[1]), 3)"
     subprocess.run([sys.executable, "-c", begins, str(folder)], check=True)
     assert sample_once(folder).state == "gone"

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import random
 
-from dirql.trace.history import History
-from dirql.trace.lives import Wait
+from dirql.trace.history.history import History
+from dirql.trace.history.lives import Wait
 from tests.unit.trace.faults import CannotBreak, adding, change_at, choose, mutant, places, vector, without
 from tests.unit.trace.lockacts import CALLER, SPIN_LOCKS
 from tests.unit.trace.synth import IPI_VECTOR, Row, Run

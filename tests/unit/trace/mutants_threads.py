@@ -6,8 +6,8 @@ from __future__ import annotations
 import random
 from itertools import pairwise
 
-from dirql.trace.history import History
-from dirql.trace.lives import Kind, Release, Wait
+from dirql.trace.history.history import History
+from dirql.trace.history.lives import Kind, Release, Wait
 from tests.unit.trace.faults import CannotBreak, adding, another_cpu, change_at, choose, mutant, places, without
 from tests.unit.trace.synth import Row, Run
 

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dirql.errors import ProtocolError
-from dirql.trace.collect import Collector, RingReader
 from dirql.trace.folder import ring_file
+from dirql.trace.live.collect import Collector, RingReader
 from tests.unit.trace import ring as guest
 from tests.unit.trace.header import RING_LAYOUT
 from tests.unit.trace.ring import DTYPE, GuestRing, check, ram_bytes, ring_address

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dirql.trace.describe import describe, object_words, site_words
 from dirql.trace.events import ARGUMENTS
+from dirql.trace.history.describe import describe, object_words, site_words
 from dirql.trace.schema import EventTable
 from tests.unit.trace.synth import Row, build
 

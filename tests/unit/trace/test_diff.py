@@ -13,11 +13,11 @@ from click.testing import CliRunner
 
 from dirql.cli.main import cli
 from dirql.trace.decode import Trace
-from dirql.trace.diff import Change, Comparison, compare
 from dirql.trace.folder import write_meta, write_records
-from dirql.trace.history import History
+from dirql.trace.history.history import History
 from dirql.trace.oracle import Status, judge
-from dirql.trace.stats import statistics
+from dirql.trace.stats.diff import Change, Comparison, compare
+from dirql.trace.stats.summary import statistics
 from tests.unit.trace.mutants import MUTANTS
 from tests.unit.trace.synth import Row, Run, build, make_meta, simulate, to_arrays
 

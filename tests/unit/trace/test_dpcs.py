@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dirql.trace.dpcs import _Act, _order
-from dirql.trace.history import History
+from dirql.trace.history.dpcs import _Act, _order
+from dirql.trace.history.history import History
 from dirql.trace.oracle import Status, judge
 from tests.unit.trace.synth import Row, build
 

@@ -16,14 +16,14 @@ from click.testing import CliRunner
 
 from dirql.cli.main import cli
 from dirql.errors import UsageError
-from dirql.trace.chrome import write_chrome
-from dirql.trace.describe import irql_name
-from dirql.trace.export import FORMATS, STDOUT, export_trace
+from dirql.trace.export.chrome import write_chrome
+from dirql.trace.export.formats import FORMATS, STDOUT, export_trace
+from dirql.trace.export.scene import Act, build_scene
+from dirql.trace.export.vcd import write_vcd
 from dirql.trace.folder import load, write_meta, write_records
-from dirql.trace.history import History
+from dirql.trace.history.describe import irql_name
+from dirql.trace.history.history import History
 from dirql.trace.oracle import judge
-from dirql.trace.scene import Act, build_scene
-from dirql.trace.vcd import write_vcd
 from dirql.trace.window import Window
 from tests.unit.trace.synth import Row, build, make_meta, simulate, to_arrays
 

@@ -15,8 +15,8 @@ import pytest
 from dirql.errors import UsageError
 from dirql.trace.decode import Trace
 from dirql.trace.folder import ring_file, trace_folder, write_meta
-from dirql.trace.follow import Follower, newest_run
-from dirql.trace.livefile import LiveFile, read_live
+from dirql.trace.live.follow import Follower, newest_run
+from dirql.trace.live.livefile import LiveFile, read_live
 from dirql.trace.oracle import Status, judge
 from tests.unit.trace.mutants import MUTANTS
 from tests.unit.trace.synth import Run, make_meta, simulate, to_arrays

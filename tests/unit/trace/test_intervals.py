@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dirql.trace.history import History
-from dirql.trace.intervals import contexts, pair
+from dirql.trace.export.scene_locks import lanes
+from dirql.trace.export.slices import Kind, cpu_slices
+from dirql.trace.history.history import History
+from dirql.trace.history.intervals import contexts, pair
 from dirql.trace.oracle.exclusion import overlaps
-from dirql.trace.scene_locks import lanes
-from dirql.trace.slices import Kind, cpu_slices
-from dirql.trace.stats import Percentiles, statistics
+from dirql.trace.stats.summary import Percentiles, statistics
 from tests.unit.trace.mutants import MUTANTS
 from tests.unit.trace.synth import Row, build, simulate
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import pytest
 
-from dirql.trace.history import History
-from dirql.trace.irps import device_of, major_function, major_name
+from dirql.trace.history.history import History
+from dirql.trace.history.irps import device_of, major_function, major_name
 from dirql.trace.oracle import Status, judge
-from dirql.trace.stats import statistics
+from dirql.trace.stats.summary import statistics
 from tests.unit.trace.irpacts import CANCELLED
 from tests.unit.trace.synth import Row, build, simulate
 

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dirql.trace.collect import Collector, RingReader
 from dirql.trace.decode import Trace
 from dirql.trace.events import ALWAYS, EVENT_CLASSES, mask_of
 from dirql.trace.folder import load, newer_ring_file, ring_file, write_meta
+from dirql.trace.live.collect import Collector, RingReader
+from dirql.trace.live.ringfile import LastRecordsFile
 from dirql.trace.oracle import Status, judge
-from dirql.trace.ringfile import LastRecordsFile
 from tests.unit.trace.header import RING_LAYOUT, events_of_header
 from tests.unit.trace.ring import DTYPE, GuestRing, check, ram_bytes, ring_address
 from tests.unit.trace.rows import build, make_meta, to_arrays

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dirql.trace.accounting import Accounting
 from dirql.trace.decode import Trace
-from dirql.trace.history import History
+from dirql.trace.history.history import History
 from dirql.trace.oracle import Status, judge, route_by_vector
 from dirql.trace.oracle.account import balances
 from tests.unit.trace.effort import examples

@@ -14,11 +14,11 @@ import polars as pl
 import pytest
 
 from dirql.errors import UsageError
-from dirql.trace import parquet
+from dirql.trace.export import parquet
+from dirql.trace.export.frame import SCHEMA
+from dirql.trace.export.parquet import export_parquet, parquet_file, scan
 from dirql.trace.folder import load, ring_file, write_meta, write_records
-from dirql.trace.frame import SCHEMA
-from dirql.trace.history import History
-from dirql.trace.parquet import export_parquet, parquet_file, scan
+from dirql.trace.history.history import History
 from dirql.trace.schema import EventTable
 from dirql.trace.store import open_trace
 from dirql.trace.window import Window

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from dirql.trace.decode import Trace
-from dirql.trace.history import History
+from dirql.trace.export.perfetto import write_perfetto
+from dirql.trace.history.history import History
 from dirql.trace.oracle import judge
-from dirql.trace.perfetto import write_perfetto
 from tests.unit.trace.mutants import MUTANTS
 from tests.unit.trace.synth import Row, build, simulate
 

@@ -9,10 +9,10 @@ from itertools import pairwise
 
 import pytest
 
-from dirql.trace.flows import Flow, matrix
-from dirql.trace.history import History
-from dirql.trace.part import Part
-from dirql.trace.stats import TraceStats, statistics
+from dirql.trace.history.history import History
+from dirql.trace.stats.flows import Flow, matrix
+from dirql.trace.stats.part import Part
+from dirql.trace.stats.summary import TraceStats, statistics
 from tests.unit.trace.synth import Row, build, simulate
 
 LOCK, OTHER = 0xFFFF_8000_0000_1000, 0xFFFF_8000_0000_2000

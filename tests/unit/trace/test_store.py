@@ -14,7 +14,7 @@ import pytest
 from dirql.errors import UsageError
 from dirql.trace.decode import Trace
 from dirql.trace.folder import load, ring_file, write_meta, write_records
-from dirql.trace.history import History
+from dirql.trace.history.history import History
 from dirql.trace.oracle import Status, judge
 from dirql.trace.quiet import QuietStart
 from dirql.trace.schema import Records

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from dirql.errors import UsageError
 from dirql.recordingoptions import RecordingOptions
-from dirql.trace.collect import Collector, RingReader
-from dirql.trace.conditions import parse_after, parse_condition
 from dirql.trace.folder import ring_file, write_meta
-from dirql.trace.rounds import OracleRounds
-from dirql.trace.triggers import HoldTrigger, RecordTrigger
+from dirql.trace.live.collect import Collector, RingReader
+from dirql.trace.live.conditions import parse_after, parse_condition
+from dirql.trace.live.rounds import OracleRounds
+from dirql.trace.live.triggers import HoldTrigger, RecordTrigger
 from tests.unit.trace.header import RING_LAYOUT, events_of_header
 from tests.unit.trace.ring import DTYPE, GuestRing, ram_bytes, ring_address
 from tests.unit.trace.rows import make_meta, to_arrays
@@ -25,8 +25,8 @@ from tests.unit.trace.synth import simulate
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dirql.trace.collect import Collected
     from dirql.trace.folder import TraceMeta
+    from dirql.trace.live.collect import Collected
     from dirql.trace.schema import Records
     from dirql.trace.triggered import Triggered
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from dirql.trace.threads import READY, TERMINATED, WAITING
+from dirql.trace.history.threads import READY, TERMINATED, WAITING
 from tests.unit.trace.lockacts import LockActs
 from tests.unit.trace.parts import DISPATCH, DPC_VECTOR, PASSIVE, Cpu, Dpc, Steps
 

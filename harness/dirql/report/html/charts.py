@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dirql.trace.flows import matrix
 from dirql.trace.oracle.verdict import Budgets
-from dirql.trace.percentiles import Percentiles
+from dirql.trace.stats.flows import matrix
+from dirql.trace.stats.percentiles import Percentiles
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from dirql.trace.history import History
-    from dirql.trace.intervals import Intervals
-    from dirql.trace.part import Part
+    from dirql.trace.history.history import History
+    from dirql.trace.history.intervals import Intervals
     from dirql.trace.schema import Indices
-    from dirql.trace.stats import TraceStats
+    from dirql.trace.stats.part import Part
+    from dirql.trace.stats.summary import TraceStats
 
 BINS = 8
 """Bins in a decade of time."""

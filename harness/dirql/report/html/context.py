@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from dirql.report.html.facts import RunFacts
     from dirql.report.html.timeline import Stretch
     from dirql.report.html.violations import ShownViolation
-    from dirql.trace.dpc_stats import DpcStats
-    from dirql.trace.history import History
+    from dirql.trace.history.history import History
     from dirql.trace.oracle.verdict import Verdict
-    from dirql.trace.part import Part
-    from dirql.trace.stats import TraceStats
+    from dirql.trace.stats.dpcs import DpcStats
+    from dirql.trace.stats.part import Part
+    from dirql.trace.stats.summary import TraceStats
 
 LOCKS = 40
 """Locks in a table at most."""

@@ -23,10 +23,10 @@ from dirql.report.html.violations import shown_violations
 from dirql.report.sources import Sources
 from dirql.report.tables import duration
 from dirql.trace.folder import load, trace_folder
-from dirql.trace.history import History
+from dirql.trace.history.history import History
 from dirql.trace.oracle import judge
-from dirql.trace.part import Part
-from dirql.trace.stats import statistics
+from dirql.trace.stats.part import Part
+from dirql.trace.stats.summary import statistics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dirql.report.html.columns import LEVEL
-from dirql.trace.describe import describe_arguments
+from dirql.trace.history.describe import describe_arguments
 
 if TYPE_CHECKING:
     from dirql.trace.decode import Trace

@@ -15,17 +15,17 @@ import numpy as np
 from dirql.report.tables import duration
 from dirql.report.timeline import NAMES
 from dirql.report.window import choose_window
-from dirql.trace.slices import Kind, cpu_slices
+from dirql.trace.export.slices import Kind, cpu_slices
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from dirql.trace.history import History
-    from dirql.trace.intervals import Intervals
+    from dirql.trace.export.slices import Slices
+    from dirql.trace.history.history import History
+    from dirql.trace.history.intervals import Intervals
     from dirql.trace.oracle.verdict import Verdict
-    from dirql.trace.part import Part
     from dirql.trace.schema import Flags, Indices
-    from dirql.trace.slices import Slices
+    from dirql.trace.stats.part import Part
 
 RECORDS = 4_000_000
 """Records in a page at most: some 6 MB of the file, and 200 MB of the browser's memory."""

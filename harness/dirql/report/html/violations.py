@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dirql.report.sources import AROUND
-from dirql.trace.describe import describe
-from dirql.trace.names import lock_names
+from dirql.trace.history.describe import describe
+from dirql.trace.history.names import lock_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

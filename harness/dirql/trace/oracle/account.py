@@ -13,8 +13,8 @@ import numpy as np
 
 from dirql.trace.accounting import Accounting
 from dirql.trace.decode import Trace
-from dirql.trace.history import History
-from dirql.trace.intervals import factorize
+from dirql.trace.history.history import History
+from dirql.trace.history.intervals import factorize
 from dirql.trace.oracle.verdict import Clause, Finding
 from dirql.trace.quiet import connections
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dirql.trace.history import THREAD_EVENTS, History
+from dirql.trace.history.history import THREAD_EVENTS, History
 from dirql.trace.oracle.verdict import Clause, Finding
 from dirql.trace.schema import Indices
 

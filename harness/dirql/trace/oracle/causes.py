@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dirql.trace.history import vector_of
-from dirql.trace.lives import Kind
+from dirql.trace.history.history import vector_of
+from dirql.trace.history.lives import Kind
 from dirql.trace.oracle.verdict import Clause, Finding
 
 if TYPE_CHECKING:
-    from dirql.trace.history import History
-    from dirql.trace.irps import Irps
-    from dirql.trace.lives import Wait
+    from dirql.trace.history.history import History
+    from dirql.trace.history.irps import Irps
+    from dirql.trace.history.lives import Wait
 
 IPI_VECTORS = (0xE1, 0xE2)
 """Vectors that only CPUs send each other, and say so: IPI_VECTOR and WAKE_VECTOR of guest/include/vectors.h."""

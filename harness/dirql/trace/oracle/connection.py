@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dirql.trace.history import CONTEXT_EVENTS, History
-from dirql.trace.intervals import factorize
+from dirql.trace.history.history import CONTEXT_EVENTS, History
+from dirql.trace.history.intervals import factorize
 from dirql.trace.oracle.verdict import Clause, Finding
 from dirql.trace.quiet import connections
 from dirql.trace.schema import Flags, Indices

@@ -12,8 +12,8 @@ from collections.abc import Callable
 import numpy as np
 
 from dirql.trace.accounting import Accounting
-from dirql.trace.history import DISPATCH_LEVEL, THREAD_EVENTS, History, interrupted_irql
-from dirql.trace.intervals import factorize
+from dirql.trace.history.history import DISPATCH_LEVEL, THREAD_EVENTS, History, interrupted_irql
+from dirql.trace.history.intervals import factorize
 from dirql.trace.oracle.queues import certainly_before
 from dirql.trace.oracle.verdict import Clause, Finding
 from dirql.trace.schema import Flags, Indices

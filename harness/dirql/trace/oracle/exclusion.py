@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dirql.trace.intervals import stable_groups
+from dirql.trace.history.intervals import stable_groups
 from dirql.trace.schema import Indices
 
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dirql.trace.history import CONTEXT_EVENTS
-from dirql.trace.intervals import factorize, pair_records
+from dirql.trace.history.history import CONTEXT_EVENTS
+from dirql.trace.history.intervals import factorize, pair_records
 from dirql.trace.oracle.exclusion import overlaps
 from dirql.trace.oracle.locks import BEHIND_CPU, BY_TICKET, LOCK_EVENTS, Locks
 from dirql.trace.oracle.verdict import Clause, Finding

@@ -8,8 +8,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from dirql.trace.decode import Trace
-from dirql.trace.history import History
-from dirql.trace.intervals import factorize
+from dirql.trace.history.history import History
+from dirql.trace.history.intervals import factorize
 from dirql.trace.oracle.exclusion import overlaps
 from dirql.trace.quiet import connections
 from dirql.trace.schema import Flags, Indices, Words

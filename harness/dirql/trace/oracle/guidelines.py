@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dirql.trace.history import CONTEXT_EVENTS
+from dirql.trace.history.history import CONTEXT_EVENTS
 from dirql.trace.oracle.locks import LOCK_EVENTS, SHARED_EVENTS
 from dirql.trace.oracle.verdict import Budgets, Clause, Finding
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dirql.trace.decode import Trace
-    from dirql.trace.history import History
-    from dirql.trace.intervals import Intervals
+    from dirql.trace.history.history import History
+    from dirql.trace.history.intervals import Intervals
 
 VIRTUAL_MODE = "icount"
 REAL_TIME = "real time is no verdict on an emulator"

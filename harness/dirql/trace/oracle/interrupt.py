@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dirql.trace.history import CONTEXT_EVENTS, History
+from dirql.trace.history.history import CONTEXT_EVENTS, History
 from dirql.trace.oracle.guards import Guard, Guards
 from dirql.trace.oracle.verdict import Clause, Finding
 

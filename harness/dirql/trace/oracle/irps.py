@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dirql.trace.history import DISPATCH_LEVEL, THREAD_EVENTS, History
+from dirql.trace.history.history import DISPATCH_LEVEL, THREAD_EVENTS, History
 from dirql.trace.oracle.verdict import Clause, Finding
 
 if TYPE_CHECKING:
-    from dirql.trace.irps import Irps
+    from dirql.trace.history.irps import Irps
     from dirql.trace.oracle.locks import Locks
     from dirql.trace.schema import Flags, Indices
 

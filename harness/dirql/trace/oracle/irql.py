@@ -10,7 +10,14 @@ from __future__ import annotations
 import numpy as np
 
 from dirql.trace.decode import Trace
-from dirql.trace.history import DISPATCH_LEVEL, FIRST_APC_VECTOR, SPURIOUS_VECTOR, History, interrupted_irql, vector_of
+from dirql.trace.history.history import (
+    DISPATCH_LEVEL,
+    FIRST_APC_VECTOR,
+    SPURIOUS_VECTOR,
+    History,
+    interrupted_irql,
+    vector_of,
+)
 from dirql.trace.oracle.verdict import Clause, Finding
 from dirql.trace.schema import Indices
 

@@ -8,7 +8,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 from dirql.trace.accounting import Accounting
-from dirql.trace.history import History
+from dirql.trace.history.history import History
 from dirql.trace.oracle import (
     account,
     broadcast,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dirql.trace.history import CONTEXT_EVENTS, DISPATCH_LEVEL, History
+from dirql.trace.history.history import CONTEXT_EVENTS, DISPATCH_LEVEL, History
 from dirql.trace.oracle.locks import LOCK_EVENTS, SHARED_EVENTS, UNKNOWN, Locks
 from dirql.trace.oracle.verdict import Clause, Finding
 from dirql.trace.schema import Indices

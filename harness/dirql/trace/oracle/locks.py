@@ -7,8 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from dirql.trace.history import History
-from dirql.trace.intervals import Intervals
+from dirql.trace.history.history import History
+from dirql.trace.history.intervals import Intervals
 from dirql.trace.lookup import Lookup
 from dirql.trace.schema import Flags, Indices, Words
 

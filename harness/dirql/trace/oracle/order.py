@@ -25,8 +25,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from dirql.trace.history import CONTEXT_EVENTS, History
-from dirql.trace.intervals import contexts, factorize
+from dirql.trace.history.history import CONTEXT_EVENTS, History
+from dirql.trace.history.intervals import contexts, factorize
 from dirql.trace.oracle.locks import LOCK_EVENTS, Locks
 from dirql.trace.oracle.verdict import Clause, Finding
 from dirql.trace.schema import Indices

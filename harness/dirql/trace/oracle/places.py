@@ -11,7 +11,7 @@ import numpy as np
 from dirql.trace.oracle.verdict import site_of
 
 if TYPE_CHECKING:
-    from dirql.trace.history import History
+    from dirql.trace.history.history import History
     from dirql.trace.oracle.verdict import Violation
 
 _ROUTINES = ("IsrEnter", "SyncEnter", "DpcStart")

@@ -16,8 +16,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dirql.trace.history import DISPATCH_LEVEL, PASSIVE_LEVEL, THREAD_EVENTS, History, interrupted_irql, vector_of
-from dirql.trace.intervals import contexts
+from dirql.trace.history.history import (
+    DISPATCH_LEVEL,
+    PASSIVE_LEVEL,
+    THREAD_EVENTS,
+    History,
+    interrupted_irql,
+    vector_of,
+)
+from dirql.trace.history.intervals import contexts
 from dirql.trace.oracle.verdict import Clause, Finding
 from dirql.trace.schema import Flags, Indices
 

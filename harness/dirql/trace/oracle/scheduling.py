@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dirql.trace.history import DISPATCH_LEVEL, History
-from dirql.trace.intervals import contexts, cover
+from dirql.trace.history.history import DISPATCH_LEVEL, History
+from dirql.trace.history.intervals import contexts, cover
+from dirql.trace.history.threads import left_priority, new_priority
 from dirql.trace.oracle.verdict import Clause, Finding
-from dirql.trace.threads import left_priority, new_priority
 
 if TYPE_CHECKING:
     from dirql.trace.oracle.locks import Locks

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dirql.trace.history import CONTEXT_EVENTS
-from dirql.trace.intervals import factorize
+from dirql.trace.history.history import CONTEXT_EVENTS
+from dirql.trace.history.intervals import factorize
 from dirql.trace.oracle.locks import LOCK_EVENTS, SHARED_EVENTS, Locks
 from dirql.trace.oracle.verdict import Clause, Finding
 from dirql.trace.schema import Flags, Indices

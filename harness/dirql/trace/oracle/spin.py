@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dirql.trace.intervals import factorize
+from dirql.trace.history.intervals import factorize
 from dirql.trace.oracle.exclusion import overlaps
 from dirql.trace.oracle.locks import Locks
 from dirql.trace.oracle.verdict import Clause, Finding

@@ -10,8 +10,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from dirql.trace.history import DISPATCH_LEVEL, FIRST_APC_VECTOR, SPURIOUS_VECTOR, THREAD_EVENTS, History, vector_of
-from dirql.trace.intervals import factorize
+from dirql.trace.history.history import (
+    DISPATCH_LEVEL,
+    FIRST_APC_VECTOR,
+    SPURIOUS_VECTOR,
+    THREAD_EVENTS,
+    History,
+    vector_of,
+)
+from dirql.trace.history.intervals import factorize
 from dirql.trace.oracle.guards import Guards
 from dirql.trace.oracle.interrupt import judge_level, judge_lock
 from dirql.trace.oracle.verdict import Clause, Finding

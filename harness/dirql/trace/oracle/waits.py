@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dirql.trace.intervals import factorize
-from dirql.trace.lives import ABANDONED, WAIT_ALL, Kind
+from dirql.trace.history.intervals import factorize
+from dirql.trace.history.lives import ABANDONED, WAIT_ALL, Kind
 from dirql.trace.oracle.exclusion import overlaps
 from dirql.trace.oracle.verdict import Clause, Finding
 
 if TYPE_CHECKING:
-    from dirql.trace.history import History
-    from dirql.trace.lives import Release, Wait
+    from dirql.trace.history.history import History
+    from dirql.trace.history.lives import Release, Wait
     from dirql.trace.schema import Indices
 
 _NEEDS = ("WaitBegin", "WaitEnd", "Signal", "ThreadReady", "ThreadSwitch")

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dirql.trace.history import DISPATCH_LEVEL, History
-from dirql.trace.lives import State
+from dirql.trace.history.history import DISPATCH_LEVEL, History
+from dirql.trace.history.lives import State
 from dirql.trace.oracle.verdict import Clause, Finding
 
 if TYPE_CHECKING:

@@ -30,11 +30,11 @@ from dirql.report.html.texts import record_texts
 from dirql.report.html.timeline import HOLD, WAIT, Stretch, choose_stretch, timeline_columns
 from dirql.report.html.violations import instant, shown_violations
 from dirql.report.sources import AROUND, Sources
-from dirql.trace.describe import describe
-from dirql.trace.history import History
+from dirql.trace.export.slices import cpu_slices
+from dirql.trace.history.describe import describe
+from dirql.trace.history.history import History
 from dirql.trace.oracle import judge
-from dirql.trace.part import Part
-from dirql.trace.slices import cpu_slices
+from dirql.trace.stats.part import Part
 from dirql.trace.symbols import SymbolTable
 from tests.unit.report.html.runs import FILE, HOSTILE, LINES, empty_run, faulty_run, good_run, write_run, write_source
 
