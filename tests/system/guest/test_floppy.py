@@ -198,8 +198,10 @@ def test_the_motor_stops_when_its_time_is_over_and_no_sooner(cpus: int) -> None:
                 idle_ns(machine, pauses * (80 + 40 * step // STEPS) // 100)
                 stopped += not motor_runs(machine)
         assert 0 < stopped < STEPS
-        assert count(driver, "MotorStops") == stopped
-        assert count(driver, "MotorStarts") in (stopped, stopped + 1)
+        # One step may end so near to the moment that the motor still runs at the look, and not when the next read comes.
+        stops = count(driver, "MotorStops")
+        assert stops in (stopped, stopped + 1)
+        assert count(driver, "MotorStarts") in (stops, stops + 1)
         assert count(driver, "Stalled") == 0
         driver.unload()
         assert not motor_runs(machine)
