@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 THREADS = 24
+HARDLY = 10_000
+"""A thread that had a CPU for less than this part of the time hardly ran."""
 """Threads in a table at most."""
 IRPS = 24
 """Rows of devices and major functions in a table at most."""
@@ -114,12 +116,16 @@ def cpu_table(stats: TraceStats) -> Table:
 
 
 def threads_table(stats: TraceStats) -> Table:
-    """Return a table with a row per thread, the busiest first; at most `THREADS` of them."""
+    """Return a table with a row per thread, the busiest first; at most `THREADS` of them.
+
+    The kernel's own threads that hardly ran, as its workers for whom there was no work, are counted only.
+    """
     table = experiment_table(
         "What each thread did", "thread", "priority", "ran", "on CPUs", "turns", "waited", "ready", "longest"
     )
     table.columns[0].justify = "left"
-    for thread in stats.threads[:THREADS]:
+    shown = [each for each in stats.threads if each.running >= stats.duration / HARDLY or not _is_kernels(each.name)]
+    for thread in shown[:THREADS]:
         low, high = thread.priorities
         table.add_row(
             thread.name,
@@ -129,10 +135,14 @@ def threads_table(stats: TraceStats) -> Table:
             f"{thread.switches:,}",
             *(duration(time) for time in (thread.waiting, thread.ready, thread.longest)),
         )
-    hidden = len(stats.threads) - THREADS
-    more = f"; {hidden} more threads ran for less" if hidden > 0 else ""
+    hidden = len(stats.threads) - min(len(shown), THREADS)
+    more = f"; {hidden} more hardly ran" if hidden > 0 else ""
     table.caption = f"ready: without a CPU, in all and at a stretch{more}"
     return table
+
+
+def _is_kernels(name: str) -> bool:
+    return name.startswith("dirql-guest!")
 
 
 def irps_table(stats: TraceStats) -> Table:
@@ -146,7 +156,7 @@ def irps_table(stats: TraceStats) -> Table:
         values = (times.minimum, times.median, times.p90, times.p99, times.maximum)
         table.add_row(
             major_name(irps.major),
-            f"{irps.device & 0xFFFF_FFFF:x}",
+            irps.name,
             *(f"{count:,}" for count in (irps.calls, irps.completed, irps.cancelled)),
             *(duration(value) if times.count else "-" for value in values),
         )

@@ -198,7 +198,7 @@ def test_the_motor_stops_when_its_time_is_over_and_no_sooner(cpus: int) -> None:
                 idle_ns(machine, pauses * (80 + 40 * step // STEPS) // 100)
                 stopped += not motor_runs(machine)
         assert 0 < stopped < STEPS
-        # One step may end so near to the moment that the motor still runs at the look, and not when the next read comes.
+        # A step may end so near the moment that the motor still runs when looked at, and not when the next read comes.
         stops = count(driver, "MotorStops")
         assert stops in (stopped, stopped + 1)
         assert count(driver, "MotorStarts") in (stops, stops + 1)

@@ -22,6 +22,7 @@ class IrpStats:
 
     Attributes:
         device: the device object.
+        name: what it is called, or its address.
         major: the major function.
         calls: how often.
         completed: how many of those calls came to their end.
@@ -30,6 +31,7 @@ class IrpStats:
     """
 
     device: int
+    name: str
     major: int
     calls: int
     completed: int
@@ -68,6 +70,7 @@ def irp_statistics(history: History, part: Part | None = None) -> tuple[IrpStats
         found.append(
             IrpStats(
                 device=device,
+                name=trace.symbols.name(device).removesuffix(" device object"),
                 major=major,
                 calls=int(mine.sum()),
                 completed=int(ended.sum()),
