@@ -13,7 +13,16 @@ from dirql.errors import UsageError
 _COMMANDS = ("run", "run-driver")
 
 
-@click.command("top", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+class _Top(click.Command):
+    """Options may follow a folder; but all that follows `run` or `run-driver` is that command's."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        starts = any(name in args[:-1] for name in _COMMANDS)
+        ctx.allow_interspersed_args, ctx.ignore_unknown_options = not starts, starts
+        return super().parse_args(ctx, args)
+
+
+@click.command("top", cls=_Top)
 @click.option("--once", is_flag=True, help="Print one look and end.")
 @click.option("--json", "as_json", is_flag=True, help="Print one look as a JSON object and end.")
 @click.option(

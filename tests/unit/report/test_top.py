@@ -168,6 +168,8 @@ def test_command_without_a_terminal(faulty: Path) -> None:
     once = CliRunner().invoke(cli, ["top", "--once", str(faulty)])
     assert "so far: violated" in once.output
     assert "\x1b" not in once.output
+    assert CliRunner().invoke(cli, ["top", str(faulty), "--once"]).output == once.output, "options may stand behind"
+    assert "No such option" in CliRunner().invoke(cli, ["top", str(faulty), "--bogus"]).output
     data = json.loads(CliRunner().invoke(cli, ["top", "--json", str(faulty)]).output)
     assert (data["verdict"], len(data["cpus"])) == ("violated", 3)
     for arguments in ([str(faulty)], ["--once", "run", "interrupt-storm"], ["--once", str(faulty), "another"]):
