@@ -141,6 +141,19 @@ def test_a_recording_that_has_ended_is_judged_as_it_is(tmp_path: Path) -> None:
     assert judged.verdict.to_json() == judge(RUN.trace()).to_json()
 
 
+def test_the_newest_records_are_those_that_the_recording_vouches_for(tmp_path: Path) -> None:
+    """Behind that a CPU whose file lags would seem to wait while the others go on."""
+    arrays = begin(tmp_path, RUN, [400, 300, 200])
+    horizon = min(int(records["Time"][count - 1]) for records, count in zip(arrays, [400, 300, 200], strict=True))
+    unvouched = Follower(tmp_path).newest(500)
+    assert int(unvouched.records["Time"].max()) > horizon
+    live = vouch(tmp_path, horizon)
+    vouched = Follower(tmp_path).newest(500)
+    assert 0 < len(vouched) < len(unvouched)
+    assert int(vouched.records["Time"].max()) <= horizon
+    live.close()
+
+
 def test_the_newest_records(tmp_path: Path) -> None:
     counts = [400, 300, 2]
     arrays = begin(tmp_path, RUN, counts)

@@ -83,8 +83,12 @@ class Follower:
         Args:
             per_cpu: records of each CPU at most.
         """
+        live = self.live  # as in `judge`
         meta = self.meta()
         records = [_last(self.run, cpu, meta, per_cpu) for cpu in range(meta.cpus)]
+        if live is not None:
+            # Beyond it a CPU whose file lags would seem to wait on, and be overtaken, while the others went on.
+            meta = replace(meta, horizon=live.horizon)
         full = [int(each["Time"][0]) for each in records if len(each) == per_cpu]
         since = max(full, default=0)
         return _excerpt(
